@@ -1,0 +1,51 @@
+#![doc = include_str!("../README.md")]
+
+mod serve;
+mod migrate;
+mod healthcheck;
+mod deal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Booster: for the moment when everyone arrives at once.
+///
+/// Each service is a subcommand and runs as a process of its own; `all` runs them all in one process, on one port. The
+/// servers they share (a Redis Cluster, Kafka, PostgreSQL) are told by flags or by environment variables, and must have
+/// been prepared once by `booster migrate`.
+///
+/// Exit codes: 0 done, or drained; 1 failed; 2 a flag is wrong; 3 an address is taken; 128 + n ended hard by signal n.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 120)]
+struct Booster {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Run every service in one process
+    All(serve::All),
+    /// Run promotion: time deals and first-come coupons
+    Promotion(serve::Promotion),
+    /// Prepare the servers: schemas, roles, topics, Redis functions
+    Migrate(migrate::Migrate),
+    /// Ask a process whether it is well; exit code 0 when it is
+    Healthcheck(healthcheck::Healthcheck),
+    /// Create a deal, look at one, claim from one
+    Deal(deal::Deal),
+}
+
+fn main() -> ExitCode {
+    let booster = Booster::parse();
+    kit::boot::run(async move {
+        match booster.command {
+            Command::All(all) => all.run().await,
+            Command::Promotion(promotion) => promotion.run().await,
+            Command::Migrate(migrate) => migrate.run().await,
+            Command::Healthcheck(healthcheck) => healthcheck.run().await,
+            Command::Deal(deal) => deal.run().await,
+        }
+    })
+}

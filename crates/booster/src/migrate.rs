@@ -1,0 +1,67 @@
+//! Prepares the servers for this version. Idempotent: what is there already stays.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use bus::journal::Keys;
+use kit::config::{Secret, Servers};
+use kit::postgres::Schema;
+use kit::redis::Redis;
+use sqlx::migrate::Migrator;
+
+static BUS: Migrator = sqlx::migrate!("../../migrations/bus");
+static PROMOTION: Migrator = sqlx::migrate!("../../migrations/promotion");
+
+/// What each service keeps in PostgreSQL.
+static SCHEMAS: &[Schema] = &[Schema { service: promotion::SERVICE, bus: &BUS, own: &PROMOTION }];
+
+/// Prepare the servers: schemas, roles, topics, Redis functions.
+///
+/// In PostgreSQL: a schema and a role for each service, and every migration that has not run yet. In Kafka: the topics. In
+/// Redis: the functions, and the stamp that lets the nodes serve tags that no node has served yet. A tag that PostgreSQL
+/// knows is never stamped again. May be run as often as one likes, also while the services run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Migrate {
+    #[command(flatten)]
+    servers: Servers,
+    /// Where Postgres is, as a role that may create roles and schemas; or file:<path> of a file that says so
+    #[arg(long, env = "BOOSTER_POSTGRES_ADMIN_URL", hide_env_values = true, value_name = "URL")]
+    postgres_admin_url: Secret,
+    /// Prepare PostgreSQL, and leave Kafka and Redis alone
+    #[arg(long)]
+    postgres_only: bool,
+}
+
+#[expect(clippy::print_stdout, reason = "an operator reads it")]
+impl Migrate {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        self.servers.check()?;
+        for schema in SCHEMAS {
+            kit::postgres::migrate(&self.postgres_admin_url, &self.servers, schema).await?;
+            println!("postgres  schema and role {}", schema.service);
+        }
+        if self.postgres_only {
+            return Ok(ExitCode::SUCCESS);
+        }
+        for schema in SCHEMAS {
+            let warning = bus::topic::make(&self.servers, schema.service).await?;
+            println!("kafka     topic {}", bus::topic::events(&self.servers, schema.service));
+            if let Some(warning) = warning {
+                println!("kafka     note: {warning}");
+            }
+        }
+        self.stamp(promotion::SERVICE, promotion::LIBRARIES).await?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn stamp(&self, service: &str, libraries: &[kit::redis::Library]) -> anyhow::Result<()> {
+        let redis = Redis::connect(&self.servers, 1, libraries).await?;
+        let pool = kit::postgres::connect(&self.servers, service).await?;
+        let keys = Keys::new(&self.servers, service);
+        let stamped = bus::stamp::stamp(&redis, &pool, &keys).await.context("stamping the journals")?;
+        let names: Vec<_> = libraries.iter().map(|library| library.name).collect();
+        println!("redis     functions {}; {stamped} tags stamped", names.join(", "));
+        redis.close().await;
+        Ok(())
+    }
+}

@@ -1,0 +1,205 @@
+//! Kafka -> PostgreSQL: a batch of events, the inbox, the effects and the progress in one transaction; offsets after it.
+
+mod batch;
+mod received;
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use kit::boot::{Process, Stage};
+use kit::config::Servers;
+use kit::postgres::{Failure, Pool, Tx};
+use rdkafka::consumer::{CommitMode, Consumer as _, StreamConsumer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
+
+use crate::event::{Event, Unreadable};
+use crate::postgres::inbox;
+use received::Received;
+
+/// Events in one transaction, at most.
+const BATCH: usize = 1_000;
+/// Pauses between attempts while PostgreSQL is away: doubled from the first to the last.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// How often partitions of the inbox are made.
+const PARTITIONS_EVERY: Duration = Duration::from_secs(3_600);
+
+/// The effects of a service: what its events change in its tables.
+pub trait Effects: Send + Sync + 'static {
+    /// Applies events that are here for the first time, in the order of their partitions, in `tx`. It is called again
+    /// with the same events when the transaction could not be committed.
+    fn apply(&self, tx: &mut Tx, events: &[Event]) -> impl Future<Output = Result<(), Failed>> + Send;
+}
+
+/// Why effects could not be applied.
+#[derive(Debug, thiserror::Error)]
+pub enum Failed {
+    /// One of the events is not what it says it is: it would fail again.
+    #[error("an event cannot be read")]
+    Unreadable(#[from] Unreadable),
+    /// PostgreSQL refused, or is away.
+    #[error("its effect could not be written")]
+    Postgres(#[from] Failure),
+}
+
+impl Failed {
+    /// Whether the same events would fail again, however often they are tried.
+    fn is_poison(&self) -> bool {
+        match self {
+            Self::Unreadable(_) => true,
+            Self::Postgres(failure) => failure.is_bad_row(),
+        }
+    }
+}
+
+/// One consumer of one topic.
+pub struct Consumer<E> {
+    /// Its name in the inbox, and its group.
+    pub name: String,
+    /// Where Kafka is, and within which namespace.
+    pub servers: Servers,
+    /// What it reads.
+    pub topic: String,
+    /// Where its tables are.
+    pub pool: Pool,
+    /// What the events do.
+    pub effects: E,
+}
+
+/// Starts a consumer.
+///
+/// # Errors
+/// Its settings are not ones that Kafka's client takes.
+pub fn spawn<E: Effects>(process: &Process, consumer: Consumer<E>) -> anyhow::Result<()> {
+    let kafka = consumer.subscribe()?;
+    process.spawn(Stage::Work, "consumer", move |told| async move {
+        let reader =
+            Reader { consumer, kafka, span: Mutex::new((OffsetDateTime::UNIX_EPOCH, OffsetDateTime::UNIX_EPOCH)) };
+        reader.run(&told).await;
+        Ok(())
+    });
+    Ok(())
+}
+
+impl<E: Effects> Consumer<E> {
+    fn subscribe(&self) -> anyhow::Result<StreamConsumer> {
+        let kafka: StreamConsumer = crate::topic::client(&self.servers)
+            .set("group.id", self.servers.prefixed(&self.name))
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            // A consumer that is new must not miss what came before it.
+            .set("auto.offset.reset", "earliest")
+            .set("isolation.level", "read_uncommitted")
+            .set("session.timeout.ms", "6000")
+            .set("heartbeat.interval.ms", "1000")
+            .set("fetch.wait.max.ms", "50")
+            .set("queued.max.messages.kbytes", "16384")
+            .set("partition.assignment.strategy", "range")
+            .create()?;
+        kafka.subscribe(&[&self.topic])?;
+        Ok(kafka)
+    }
+}
+
+struct Reader<E> {
+    consumer: Consumer<E>,
+    kafka: StreamConsumer,
+    /// What the inbox can hold: from the oldest partition to the newest.
+    span: Mutex<(OffsetDateTime, OffsetDateTime)>,
+}
+
+impl<E: Effects> Reader<E> {
+    async fn run(&self, told: &CancellationToken) {
+        let mut partitions_made = None::<tokio::time::Instant>;
+        while !told.is_cancelled() {
+            if partitions_made.is_none_or(|made| made.elapsed() > PARTITIONS_EVERY) {
+                if told.run_until_cancelled(self.make_partitions()).await.is_none() {
+                    return;
+                }
+                partitions_made = Some(tokio::time::Instant::now());
+            }
+            let Some(batch) = told.run_until_cancelled(self.next_batch()).await else { return };
+            if batch.is_empty() {
+                continue;
+            }
+            // What was begun is finished, unless PostgreSQL is away: then it is read again by whoever comes next.
+            if self.take(&batch, told).await {
+                self.commit(&batch);
+            }
+        }
+    }
+
+    /// Whatever has arrived: at least one, at most [`BATCH`].
+    async fn next_batch(&self) -> Vec<Received> {
+        let mut batch = Vec::new();
+        match self.kafka.recv().await {
+            Ok(message) => batch.push(Received::new(&message)),
+            Err(error) => {
+                tracing::warn!(%error, "Kafka cannot be read now");
+                tokio::time::sleep(PAUSES.0).await;
+            }
+        }
+        while !batch.is_empty() && batch.len() < BATCH {
+            match self.kafka.recv().now_or_never() {
+                Some(Ok(message)) => batch.push(Received::new(&message)),
+                Some(Err(_)) | None => break,
+            }
+        }
+        batch
+    }
+
+    /// Brings the batch into PostgreSQL, however long it takes. False when told to stop before it was there.
+    async fn take(&self, batch: &[Received], told: &CancellationToken) -> bool {
+        let mut pause = PAUSES.0;
+        loop {
+            match self.divide(batch).await {
+                Ok(()) => return true,
+                Err(failed) => {
+                    let cause = format!("{:#}", anyhow::Error::new(failed));
+                    tracing::warn!(cause, events = batch.len(), "a batch has to wait");
+                }
+            }
+            if told.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                return false;
+            }
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+
+    fn commit(&self, batch: &[Received]) {
+        let mut offsets = TopicPartitionList::new();
+        for received in batch {
+            let next = Offset::Offset(received.offset + 1);
+            if let Some(mut known) = offsets.find_partition(&received.topic, received.partition) {
+                // Later ones of a partition come later in the batch.
+                let _ = known.set_offset(next);
+            } else {
+                let _ = offsets.add_partition_offset(&received.topic, received.partition, next);
+            }
+        }
+        if let Err(error) = self.kafka.commit(&offsets, CommitMode::Async) {
+            // The same events come again, and the inbox knows them.
+            tracing::info!(%error, "offsets were not committed");
+        }
+    }
+
+    async fn make_partitions(&self) {
+        let made = async {
+            inbox::make_partitions(&self.consumer.pool, kit::clock::now()).await?;
+            inbox::span(&self.consumer.pool).await
+        };
+        match made.await {
+            Ok(span) => *self.span.lock().unwrap_or_else(PoisonError::into_inner) = span,
+            Err(failure) => {
+                let cause = format!("{:#}", anyhow::Error::new(failure));
+                tracing::error!(cause, "the partitions of the inbox could not be made");
+            }
+        }
+    }
+
+    fn span(&self) -> (OffsetDateTime, OffsetDateTime) {
+        *self.span.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,153 @@
+//! One batch: inbox, effects, progress and what must be parked, in one transaction. A batch with a bad event is divided
+//! until the bad one stands alone.
+
+use std::collections::HashMap;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use kit::postgres::{begin, commit};
+
+use super::received::Received;
+use super::{Effects, Failed, Reader};
+use crate::event::{Event, Unreadable};
+use crate::journal::{Entry, Position, Tag};
+use crate::postgres::parked::{self, Parked};
+use crate::postgres::{inbox, journal};
+
+/// How often an event that stands alone is tried before it is parked.
+const ATTEMPTS: i32 = 3;
+/// Parked events of one consumer, at most; beyond it the consumer stops and says so.
+const PARKED: i64 = 10_000;
+
+impl<E: Effects> Reader<E> {
+    /// Applies the batch, or its halves in order where one of its events is bad.
+    pub(super) fn divide<'a>(&'a self, batch: &'a [Received]) -> BoxFuture<'a, Result<(), Failed>> {
+        async move {
+            match self.apply(batch, None).await {
+                Err(failed) if failed.is_poison() && batch.len() > 1 => {
+                    let (earlier, later) = batch.split_at(batch.len() / 2);
+                    self.divide(earlier).await?;
+                    self.divide(later).await
+                }
+                Err(failed) if failed.is_poison() => self.insist(batch, failed).await,
+                done => done,
+            }
+        }
+        .boxed()
+    }
+
+    /// One event that fails: tried a few times more, then parked with its cause.
+    async fn insist(&self, alone: &[Received], mut failed: Failed) -> Result<(), Failed> {
+        for _ in 1..ATTEMPTS {
+            match self.apply(alone, None).await {
+                Err(again) if again.is_poison() => failed = again,
+                done => return done,
+            }
+        }
+        let cause = format!("{:#}", anyhow::Error::new(failed));
+        self.apply(alone, Some(&cause)).await
+    }
+
+    /// One transaction. With a `cause`, the events are parked for it.
+    async fn apply(&self, batch: &[Received], cause: Option<&str>) -> Result<(), Failed> {
+        let consumer = &self.consumer;
+        let mut tx = begin(&consumer.pool).await?;
+        let mut keys: Vec<String> = batch.iter().map(Received::parking_key).collect();
+        keys.sort();
+        keys.dedup();
+        let waiting = parked::keys(&mut tx, &consumer.name, &keys).await?;
+
+        let (mut good, mut bad) = (Vec::new(), Vec::new());
+        for received in batch {
+            let why = match (&received.event, cause) {
+                (_, Some(cause)) => Some(cause.to_owned()),
+                (Err(unreadable), None) => Some(unreadable.clone()),
+                (Ok(event), None) => self.out_of_span(event),
+            };
+            match (&received.event, why) {
+                (_, Some(why)) => bad.push((received, why)),
+                (Ok(_), None) if waiting.contains(&received.parking_key()) => {
+                    bad.push((received, "an earlier event of the same key is parked".to_owned()));
+                }
+                (Ok(event), None) => good.push(event),
+                (Err(_), None) => {}
+            }
+        }
+        let first = self.first(&mut tx, &good).await?;
+        if !first.is_empty() {
+            consumer.effects.apply(&mut tx, &first).await?;
+        }
+        for (received, why) in &bad {
+            self.park(&mut tx, received, why).await?;
+        }
+        journal::advance(&mut tx, &progress(batch)).await?;
+        commit(tx).await?;
+        count(&consumer.name, first.len(), good.len() - first.len(), bad.len());
+        Ok(())
+    }
+
+    /// Those that the inbox has not seen. Of two with the same id in one batch the first counts.
+    async fn first(&self, tx: &mut kit::postgres::Tx, good: &[&Event]) -> Result<Vec<Event>, Failed> {
+        if good.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<String> = good.iter().map(|event| event.id.clone()).collect();
+        let times: Vec<_> = good.iter().map(|event| event.time).collect();
+        let mut new = inbox::note(tx, &self.consumer.name, &ids, &times).await?;
+        Ok(good.iter().filter(|event| new.remove(&event.id)).map(|event| (*event).clone()).collect())
+    }
+
+    async fn park(&self, tx: &mut kit::postgres::Tx, received: &Received, cause: &str) -> Result<(), Failed> {
+        let name = &self.consumer.name;
+        if parked::count(tx, name).await? >= PARKED {
+            tracing::error!(consumer = name, limit = PARKED, "too many events are parked: the consumer waits");
+            return Err(Failed::Unreadable(Unreadable::new("too many events are parked")));
+        }
+        let headers: serde_json::Map<_, _> =
+            received.headers.iter().map(|(key, value)| (key.clone(), value.replace('\0', "\u{fffd}").into())).collect();
+        let event = Parked {
+            parking_key: received.parking_key(),
+            topic: received.topic.clone(),
+            partition: received.partition,
+            offset: received.offset,
+            headers: headers.into(),
+            payload: received.payload.to_vec(),
+            cause: cause.to_owned(),
+            attempts: ATTEMPTS,
+        };
+        if parked::park(tx, name, &event).await? {
+            tracing::error!(consumer = name, key = event.parking_key, cause, "an event is parked");
+        }
+        Ok(())
+    }
+
+    /// The inbox has partitions for a span of time; outside it nothing could be recognised when it comes again.
+    fn out_of_span(&self, event: &Event) -> Option<String> {
+        let (from, to) = self.span();
+        if event.time >= to {
+            Some(format!("TIME_AHEAD: {} is later than the inbox reaches", event.time))
+        } else if event.time < from {
+            Some(format!("TOO_OLD: {} is earlier than the inbox reaches", event.time))
+        } else {
+            None
+        }
+    }
+}
+
+/// How far the batch brings each journal.
+fn progress(batch: &[Received]) -> HashMap<Tag, Position> {
+    let mut positions = HashMap::new();
+    let events = batch.iter().filter_map(|received| received.event.as_ref().ok());
+    for (tag, position) in events.filter_map(|event| Entry::origin(&event.id)) {
+        let highest = positions.entry(tag).or_insert(position);
+        *highest = position.max(*highest);
+    }
+    positions
+}
+
+fn count(consumer: &str, first: usize, again: usize, parked: usize) {
+    for (outcome, number) in [("first", first), ("again", again), ("parked", parked)] {
+        let labels = [("consumer", consumer.to_owned()), ("outcome", outcome.to_owned())];
+        metrics::counter!("booster_consumed_events_total", &labels).increment(number as u64);
+    }
+}

@@ -1,0 +1,80 @@
+//! Who relays: one process at a time. The lease is an advisory lock of a session that nothing else uses; PostgreSQL ends
+//! a session that has fallen silent, so that a paused holder loses it.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions as _, PgConnection};
+
+use crate::journal::{Position, Tag};
+use crate::postgres::{journal, lease};
+
+/// How often the holder shows that it lives.
+const BEAT: Duration = Duration::from_secs(1);
+/// How long the holder waits for an answer before it believes that it has lost the lease: shorter than PostgreSQL's own
+/// patience, which is five seconds.
+const ANSWER: Duration = Duration::from_secs(3);
+/// How often the others try to take it.
+const TRY: Duration = Duration::from_secs(1);
+
+/// The lease, held.
+pub(crate) struct Lease {
+    connection: PgConnection,
+    token: i64,
+}
+
+impl Lease {
+    /// Waits until nobody else holds `name`.
+    pub(crate) async fn take(options: &PgConnectOptions, name: &str, holder: &str) -> anyhow::Result<Self> {
+        let mut connection = timely(open(options)).await.context("cannot open the connection of the lease")?;
+        loop {
+            if let Some(token) = timely(async { Ok(lease::take(&mut connection, name, holder).await?) }).await? {
+                tracing::info!(lease = name, token, "this process relays now");
+                return Ok(Self { connection, token });
+            }
+            tokio::time::sleep(TRY).await;
+        }
+    }
+
+    /// Beats, and writes down the marks, until the lease is lost; says how.
+    pub(crate) async fn keep(&mut self, marks: &Mutex<HashMap<Tag, Position>>) -> anyhow::Error {
+        loop {
+            tokio::time::sleep(BEAT).await;
+            let changed = match marks.lock() {
+                Ok(mut marks) => std::mem::take(&mut *marks),
+                Err(_) => return anyhow::anyhow!("the marks are poisoned"),
+            };
+            let outcome = timely(async {
+                if changed.is_empty() {
+                    lease::beat(&mut self.connection).await?;
+                } else {
+                    journal::mark(&mut self.connection, self.token, &changed).await?;
+                }
+                Ok(())
+            });
+            if let Err(error) = outcome.await {
+                return error.context("the lease is lost");
+            }
+        }
+    }
+}
+
+async fn open(options: &PgConnectOptions) -> anyhow::Result<PgConnection> {
+    let options = options.clone().options([
+        ("idle_session_timeout", "5s"),
+        ("idle_in_transaction_session_timeout", "5s"),
+        ("statement_timeout", "3s"),
+        ("tcp_keepalives_idle", "2"),
+        ("tcp_keepalives_interval", "1"),
+        ("tcp_keepalives_count", "3"),
+        ("tcp_user_timeout", "5000"),
+    ]);
+    Ok(options.connect().await?)
+}
+
+async fn timely<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::time::timeout(ANSWER, work).await.context("PostgreSQL did not answer in time")?
+}

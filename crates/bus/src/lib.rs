@@ -1,0 +1,12 @@
+#![doc = include_str!("../README.md")]
+
+pub mod relay;
+pub mod consumer;
+pub mod stamp;
+mod lease;
+mod producer;
+pub mod topic;
+pub mod postgres;
+pub mod redis;
+pub mod journal;
+pub mod event;

@@ -1,0 +1,76 @@
+//! The inbox: tells what is here for the first time.
+
+use std::collections::HashSet;
+
+use kit::postgres::{Failure, Pool, Tx};
+use sqlx::AssertSqlSafe;
+use time::{Date, Duration, OffsetDateTime};
+
+/// How many days ahead partitions are made.
+const DAYS_AHEAD: i64 = 3;
+/// How many days back a new inbox begins: events may be a week old when a consumer starts late.
+const DAYS_BACK: i64 = 8;
+
+/// Notes the events; returns the places of those that are here for the first time.
+pub(crate) async fn note(
+    tx: &mut Tx,
+    consumer: &str,
+    ids: &[String],
+    times: &[OffsetDateTime],
+) -> Result<HashSet<String>, Failure> {
+    let first = sqlx::query_scalar!(
+        "INSERT INTO inbox (consumer, ce_id, ce_time)
+         SELECT $1, ce_id, ce_time FROM UNNEST($2::text[], $3::timestamptz[]) AS t (ce_id, ce_time)
+         ORDER BY ce_id
+         ON CONFLICT DO NOTHING RETURNING ce_id",
+        consumer,
+        ids,
+        times,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(first.into_iter().collect())
+}
+
+/// The first instant before the oldest partition, and the first instant after the newest.
+pub(crate) async fn span(pool: &Pool) -> Result<(OffsetDateTime, OffsetDateTime), Failure> {
+    let names = sqlx::query_scalar!(
+        r#"SELECT child.relname::text AS "name!" FROM pg_inherits
+           JOIN pg_class child ON child.oid = inhrelid
+           WHERE inhparent = 'inbox'::regclass ORDER BY child.relname"#
+    )
+    .fetch_all(pool)
+    .await?;
+    let days: Vec<Date> = names.iter().filter_map(|name| day_of(name)).collect();
+    let begin = |day: Option<&Date>| day.map_or(OffsetDateTime::UNIX_EPOCH, |day| day.midnight().assume_utc());
+    Ok((begin(days.first()), begin(days.last()) + Duration::DAY))
+}
+
+/// Makes the partitions from [`DAYS_BACK`] (only where the inbox is new) to [`DAYS_AHEAD`].
+pub(crate) async fn make_partitions(pool: &Pool, now: OffsetDateTime) -> Result<(), Failure> {
+    let (_, end) = span(pool).await?;
+    let first = if end <= OffsetDateTime::UNIX_EPOCH + Duration::DAY { now - Duration::days(DAYS_BACK) } else { end };
+    let mut day = first.date();
+    while day <= (now + Duration::days(DAYS_AHEAD)).date() {
+        let next = day + Duration::DAY;
+        let statement = format!(
+            "CREATE TABLE IF NOT EXISTS {} PARTITION OF inbox FOR VALUES FROM ('{day} 00:00+00') TO ('{next} 00:00+00')",
+            name_of(day)
+        );
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(pool).await?;
+        day = next;
+    }
+    Ok(())
+}
+
+fn name_of(day: Date) -> String {
+    format!("inbox_{:04}{:02}{:02}", day.year(), u8::from(day.month()), day.day())
+}
+
+fn day_of(name: &str) -> Option<Date> {
+    let digits = name.strip_prefix("inbox_")?;
+    let year = digits.get(0..4)?.parse().ok()?;
+    let month: u8 = digits.get(4..6)?.parse().ok()?;
+    let day = digits.get(6..8)?.parse().ok()?;
+    Date::from_calendar_date(year, time::Month::try_from(month).ok()?, day).ok()
+}

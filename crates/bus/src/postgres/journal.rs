@@ -1,0 +1,122 @@
+//! Progress, marks and stamps of the journals.
+
+use std::collections::HashMap;
+
+use kit::postgres::{Failure, Pool, Tx};
+use sqlx::PgConnection;
+
+use crate::journal::{EntryId, Position, Tag};
+
+/// Up to where each journal has taken effect.
+pub(crate) async fn progress(pool: &Pool) -> Result<HashMap<Tag, Position>, Failure> {
+    let rows = sqlx::query!("SELECT tag, epoch, entry_ms, entry_seq FROM journal_progress").fetch_all(pool).await?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| Some((tag(row.tag)?, position(row.epoch, row.entry_ms, row.entry_seq))))
+        .collect())
+}
+
+/// Notes, in the transaction of the effects, how far each journal has come. Never backward.
+pub(crate) async fn advance(tx: &mut Tx, positions: &HashMap<Tag, Position>) -> Result<(), Failure> {
+    let columns = Columns::of(positions);
+    sqlx::query!(
+        "INSERT INTO journal_progress AS mine (tag, epoch, entry_ms, entry_seq)
+         SELECT * FROM UNNEST($1::smallint[], $2::bigint[], $3::bigint[], $4::bigint[])
+         ON CONFLICT (tag) DO UPDATE SET epoch = excluded.epoch, entry_ms = excluded.entry_ms,
+           entry_seq = excluded.entry_seq
+         WHERE (mine.epoch, mine.entry_ms, mine.entry_seq)
+             < (excluded.epoch, excluded.entry_ms, excluded.entry_seq)",
+        &columns.tags,
+        &columns.epochs,
+        &columns.entry_ms,
+        &columns.entry_seq,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Notes up to where Kafka has acknowledged, under the token of the lease. Never backward, never by an older holder.
+pub(crate) async fn mark(
+    connection: &mut PgConnection,
+    token: i64,
+    positions: &HashMap<Tag, Position>,
+) -> Result<(), Failure> {
+    let columns = Columns::of(positions);
+    sqlx::query!(
+        "INSERT INTO journal_mark AS mine (tag, token, epoch, entry_ms, entry_seq)
+         SELECT tag, $5, epoch, entry_ms, entry_seq
+         FROM UNNEST($1::smallint[], $2::bigint[], $3::bigint[], $4::bigint[]) AS t (tag, epoch, entry_ms, entry_seq)
+         ON CONFLICT (tag) DO UPDATE SET token = excluded.token, epoch = excluded.epoch,
+           entry_ms = excluded.entry_ms, entry_seq = excluded.entry_seq
+         WHERE mine.token <= excluded.token
+           AND (mine.epoch, mine.entry_ms, mine.entry_seq)
+             < (excluded.epoch, excluded.entry_ms, excluded.entry_seq)",
+        &columns.tags,
+        &columns.epochs,
+        &columns.entry_ms,
+        &columns.entry_seq,
+        token,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The tags that have been stamped.
+pub(crate) async fn stamped(pool: &Pool) -> Result<Vec<Tag>, Failure> {
+    let rows = sqlx::query_scalar!("SELECT tag FROM tag").fetch_all(pool).await?;
+    Ok(rows.into_iter().filter_map(tag).collect())
+}
+
+/// Notes that a tag was stamped. A tag that has a row keeps it.
+pub(crate) async fn note_stamp(pool: &Pool, tag: Tag, node_id: &str, journal: &str, epoch: i64) -> Result<(), Failure> {
+    sqlx::query!(
+        "INSERT INTO tag (tag, node_ids, journal, epoch) VALUES ($1, ARRAY[$2], $3, $4) ON CONFLICT (tag) DO NOTHING",
+        tag.to_sql(),
+        node_id,
+        journal,
+        epoch,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Positions by column, as `UNNEST` wants them.
+#[derive(Default)]
+struct Columns {
+    tags: Vec<i16>,
+    epochs: Vec<i64>,
+    entry_ms: Vec<i64>,
+    entry_seq: Vec<i64>,
+}
+
+impl Columns {
+    /// In the order of the tags, so that two transactions cannot wait for each other.
+    fn of(positions: &HashMap<Tag, Position>) -> Self {
+        let mut sorted: Vec<_> = positions.iter().collect();
+        sorted.sort();
+        let mut columns = Self::default();
+        for (tag, position) in sorted {
+            columns.tags.push(tag.to_sql());
+            columns.epochs.push(position.epoch);
+            columns.entry_ms.push(signed(position.entry.ms));
+            columns.entry_seq.push(signed(position.entry.seq));
+        }
+        columns
+    }
+}
+
+fn tag(number: i16) -> Option<Tag> {
+    Tag::new(u16::try_from(number).ok()?)
+}
+
+fn position(epoch: i64, ms: i64, seq: i64) -> Position {
+    Position { epoch, entry: EntryId { ms: ms.unsigned_abs(), seq: seq.unsigned_abs() } }
+}
+
+/// Milliseconds and counts stay far below 2^63.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

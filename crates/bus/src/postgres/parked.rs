@@ -1,0 +1,58 @@
+//! Parked events: what could not take effect, and what came later for the same parking key.
+
+use std::collections::HashSet;
+
+use kit::postgres::{Failure, Tx};
+
+/// An event to park.
+#[derive(Debug, Clone)]
+pub(crate) struct Parked {
+    pub parking_key: String,
+    pub topic: String,
+    pub partition: i32,
+    pub offset: i64,
+    pub headers: serde_json::Value,
+    pub payload: Vec<u8>,
+    pub cause: String,
+    pub attempts: i32,
+}
+
+/// Which of these keys have something parked. Locks those rows: a replay of the same key waits for this transaction.
+pub(crate) async fn keys(tx: &mut Tx, consumer: &str, keys: &[String]) -> Result<HashSet<String>, Failure> {
+    let found = sqlx::query_scalar!(
+        "SELECT parking_key FROM parked WHERE consumer = $1 AND parking_key = ANY($2) ORDER BY id FOR UPDATE",
+        consumer,
+        keys,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(found.into_iter().collect())
+}
+
+/// Parks one event; one that is parked already stays as it is. Returns whether it is new here.
+pub(crate) async fn park(tx: &mut Tx, consumer: &str, event: &Parked) -> Result<bool, Failure> {
+    let done = sqlx::query!(
+        r#"INSERT INTO parked (consumer, parking_key, topic, partition, "offset", headers, payload, cause, attempts)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+           ON CONFLICT (consumer, topic, partition, "offset") DO NOTHING"#,
+        consumer,
+        event.parking_key,
+        event.topic,
+        event.partition,
+        event.offset,
+        event.headers,
+        event.payload,
+        event.cause,
+        event.attempts,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// How many events this consumer has parked.
+pub(crate) async fn count(tx: &mut Tx, consumer: &str) -> Result<i64, Failure> {
+    Ok(sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM parked WHERE consumer = $1"#, consumer)
+        .fetch_one(&mut **tx)
+        .await?)
+}

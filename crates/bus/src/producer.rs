@@ -1,0 +1,119 @@
+//! The way into Kafka: one idempotent producer that keeps order without gaps, or ends.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use kit::config::Servers;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::future_producer::Delivery;
+use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _, PurgeConfig};
+use time::format_description::well_known::Rfc3339;
+
+use crate::event::Event;
+
+/// Records that librdkafka may hold; the relay waits beyond it.
+const QUEUE_RECORDS: &str = "50000";
+/// Memory that librdkafka may hold for them, in KiB.
+const QUEUE_KIB: &str = "65536";
+/// Pause before a full queue is tried again.
+const QUEUE_PAUSE: Duration = Duration::from_millis(5);
+/// How long the last records may take when a process drains.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One producer's life. After any failed delivery it is of no more use: what came after might have overtaken it.
+pub(crate) struct Producer {
+    inner: FutureProducer,
+    topic: String,
+}
+
+impl Producer {
+    pub(crate) fn new(servers: &Servers, topic: &str) -> anyhow::Result<Self> {
+        let inner = crate::topic::client(servers)
+            .set("enable.idempotence", "true")
+            .set("enable.gapless.guarantee", "true")
+            .set("acks", "all")
+            // Gapless does not cover time-outs, so there is none: what is in flight is bounded by us.
+            .set("message.timeout.ms", "0")
+            .set("linger.ms", "2")
+            .set("compression.type", "lz4")
+            .set("queue.buffering.max.messages", QUEUE_RECORDS)
+            .set("queue.buffering.max.kbytes", QUEUE_KIB)
+            .create()
+            .context("cannot make a Kafka producer")?;
+        Ok(Self { inner, topic: topic.to_owned() })
+    }
+
+    /// Hands one event over; what is returned ends when Kafka has acknowledged it.
+    pub(crate) async fn send(&self, event: &Event) -> anyhow::Result<DeliveryFuture> {
+        let time = event.time.format(&Rfc3339).context("ce_time")?;
+        let headers = headers(event, &time);
+        loop {
+            let record = FutureRecord::to(&self.topic)
+                .key(&event.partition_key)
+                .payload(event.payload.as_ref())
+                .headers(headers.clone());
+            match self.inner.send_result(record) {
+                Ok(delivery) => return Ok(delivery),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                    tokio::time::sleep(QUEUE_PAUSE).await;
+                }
+                Err((error, _)) => return Err(error).context("Kafka does not take an event"),
+            }
+        }
+    }
+
+    /// Whether Kafka has told this producer that it must not go on.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        match self.inner.client().fatal_error() {
+            Some((code, why)) => bail!("the producer has ended: {code}: {why}"),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits, bounded, until everything is acknowledged.
+    pub(crate) fn flush(&self) {
+        if let Err(error) = self.inner.flush(FLUSH_TIMEOUT) {
+            // Whatever was not acknowledged is still in its journal.
+            tracing::info!(%error, "not everything was acknowledged by Kafka; it will be sent again");
+        }
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.inner.purge(PurgeConfig::default().queue().inflight());
+    }
+}
+
+/// Waits for one acknowledgement.
+pub(crate) async fn acknowledged(delivery: DeliveryFuture) -> anyhow::Result<Delivery> {
+    match delivery.await {
+        Ok(Ok(delivered)) => Ok(delivered),
+        Ok(Err((error, _))) => Err(error).context("Kafka did not take an event"),
+        Err(_) => bail!("the producer ended before Kafka acknowledged an event"),
+    }
+}
+
+fn headers(event: &Event, time: &str) -> OwnedHeaders {
+    let sequence = event.sequence.to_string();
+    let mut headers = OwnedHeaders::new_with_capacity(9);
+    let fixed = [
+        ("ce_specversion", "1.0"),
+        ("content-type", "application/protobuf"),
+        ("ce_id", event.id.as_str()),
+        ("ce_type", event.kind.as_str()),
+        ("ce_source", event.source.as_str()),
+        ("ce_subject", event.subject.as_str()),
+        ("ce_time", time),
+        ("ce_sequence", sequence.as_str()),
+        ("ce_partitionkey", event.partition_key.as_str()),
+    ];
+    for (key, value) in fixed {
+        headers = headers.insert(Header { key, value: Some(value) });
+    }
+    if let Some(value) = &event.traceparent {
+        headers = headers.insert(Header { key: "traceparent", value: Some(value) });
+    }
+    headers
+}

@@ -1,0 +1,111 @@
+//! The journals in Redis.
+
+use std::collections::HashMap;
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use fred::types::Value;
+use kit::redis::{CallError, Library, Redis};
+
+use crate::journal::{Entry, EntryId, Keys, Position, Tag};
+
+/// The prelude of every service's library: fence and clock.
+pub const FENCE: &str = include_str!("redis/fence.lua");
+/// Reading, trimming and stamping of journals.
+pub const LIBRARY: Library = Library { name: "bus_1", sources: &[FENCE, include_str!("redis/journal.lua")] };
+
+/// What a read of a journal brought.
+#[derive(Debug)]
+pub(crate) enum Read {
+    /// This node may not serve the tag.
+    Frozen,
+    /// Entries in order, and what the journal holds in all.
+    Entries { epoch: i64, length: i64, entries: Vec<Entry> },
+}
+
+/// Why a journal could not be read or stamped.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JournalError {
+    #[error("Redis did not answer")]
+    Call(#[from] CallError),
+    #[error("Redis answered something else")]
+    Reply(#[from] fred::error::Error),
+    #[error(transparent)]
+    Shape(#[from] anyhow::Error),
+}
+
+/// The entries of a tag from `from` on (without it, if `after`), at most `count`.
+pub(crate) async fn read(
+    redis: &Redis,
+    keys: &Keys,
+    tag: Tag,
+    from: EntryId,
+    after: bool,
+    count: usize,
+) -> Result<Read, JournalError> {
+    let first = if after { format!("({from}") } else { from.to_string() };
+    let args = vec![Value::from(first), Value::from(count.to_string())];
+    let reply = call(redis, keys, tag, "bus_read_1", args).await?;
+    let mut parts = reply.into_array().into_iter();
+    if status(parts.next())? == "FROZEN" {
+        return Ok(Read::Frozen);
+    }
+    let epoch = number(parts.next())?;
+    let length = number(parts.next())?;
+    let list = parts.next().context("the reply has no entries")?;
+    let entries = list.into_array().into_iter().map(|entry| one(tag, epoch, entry)).collect::<Result<_, _>>()?;
+    Ok(Read::Entries { epoch, length, entries })
+}
+
+/// Drops the entries below `lowest`. False where this node may not serve the tag, or the epoch is another.
+pub(crate) async fn trim(redis: &Redis, keys: &Keys, tag: Tag, lowest: Position) -> Result<bool, JournalError> {
+    let args = vec![Value::from(lowest.epoch.to_string()), Value::from(lowest.entry.to_string())];
+    let reply = call(redis, keys, tag, "bus_trim_1", args).await?;
+    Ok(status(reply.into_array().into_iter().next())? == "OK")
+}
+
+/// What the fence of a tag says.
+#[derive(Debug)]
+pub(crate) struct Stamp {
+    pub node_id: String,
+    pub journal: String,
+    pub epoch: i64,
+}
+
+/// Stamps a tag that has no fence, and says what its fence says.
+pub(crate) async fn stamp(redis: &Redis, keys: &Keys, tag: Tag, journal: &str) -> Result<Stamp, JournalError> {
+    let reply = call(redis, keys, tag, "bus_stamp_1", vec![Value::from(journal)]).await?;
+    let (node_id, journal, epoch): (String, String, i64) = reply.convert()?;
+    Ok(Stamp { node_id, journal, epoch })
+}
+
+async fn call(
+    redis: &Redis,
+    keys: &Keys,
+    tag: Tag,
+    function: &'static str,
+    args: Vec<Value>,
+) -> Result<Value, CallError> {
+    redis.lane(u64::from(tag.number())).call(function, vec![keys.fence(tag), keys.journal(tag)], args).await
+}
+
+fn status(value: Option<Value>) -> anyhow::Result<String> {
+    value.and_then(|value| value.into_string()).context("the reply has no status")
+}
+
+fn number(value: Option<Value>) -> anyhow::Result<i64> {
+    value.and_then(|value| value.as_i64()).context("the reply has no number")
+}
+
+fn one(tag: Tag, epoch: i64, value: Value) -> anyhow::Result<Entry> {
+    let mut parts = value.into_array().into_iter();
+    let id: EntryId = status(parts.next())?.parse()?;
+    let mut flat = parts.next().context("the entry has no fields")?.into_array().into_iter();
+    let mut fields = HashMap::new();
+    while let Some(name) = flat.next() {
+        let Some(value) = flat.next() else { bail!("the entry has a field without a value") };
+        let name = name.into_string().context("the entry has a field without a name")?;
+        fields.insert(name, value.into_bytes().unwrap_or_else(Bytes::new));
+    }
+    Ok(Entry { tag, position: Position { epoch, entry: id }, fields })
+}

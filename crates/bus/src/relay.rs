@@ -1,0 +1,156 @@
+//! Journal -> Kafka: reads each journal in order, sends, waits for the acknowledgement, trims what has taken effect.
+//!
+//! At least once: whatever was not known to be in PostgreSQL when a relay starts is sent again, and the inbox knows it.
+
+mod tag;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use kit::boot::{Process, Stage};
+use kit::config::Servers;
+use kit::postgres::Pool;
+use kit::redis::Redis;
+use sqlx::postgres::PgConnectOptions;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::event::{Event, Unreadable};
+use crate::journal::{Entry, Keys, Position, TAGS, Tag};
+use crate::lease::Lease;
+use crate::producer::Producer;
+
+/// Pause after a fault before everything is begun anew.
+const BACKOFF: Duration = Duration::from_millis(500);
+/// How often the relay asks PostgreSQL how far the consumer has come.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+/// The one lease of a service's journals.
+const LEASE: &str = "journal";
+
+/// What a relay needs.
+#[derive(Clone)]
+pub struct Relay {
+    /// The service whose journals these are.
+    pub service: &'static str,
+    /// Where Kafka is.
+    pub servers: Servers,
+    /// Where the journals are.
+    pub redis: Redis,
+    /// How their keys are called.
+    pub keys: Keys,
+    /// Where progress is.
+    pub pool: Pool,
+    /// How the connection of the lease is opened.
+    pub lease: PgConnectOptions,
+    /// What an entry tells.
+    pub events: fn(&Entry) -> Result<Vec<Event>, Unreadable>,
+    /// Rung by whoever writes into a journal in this process.
+    pub bell: Bell,
+}
+
+/// Wakes the relay of a tag at once, in the process that wrote.
+#[derive(Clone, Debug)]
+pub struct Bell(Arc<[Notify]>);
+
+impl Default for Bell {
+    fn default() -> Self {
+        Self((0..TAGS).map(|_| Notify::new()).collect())
+    }
+}
+
+impl Bell {
+    /// Something was written into the journal of `tag`.
+    pub fn ring(&self, tag: Tag) {
+        self.0[usize::from(tag.number())].notify_one();
+    }
+
+    async fn rung(&self, tag: Tag) {
+        self.0[usize::from(tag.number())].notified().await;
+    }
+}
+
+/// Starts the relay. Whether this process relays is decided by the lease.
+pub fn spawn(process: &Process, relay: Relay) {
+    process.spawn(Stage::Work, "relay", move |told| async move {
+        relay.run(told).await;
+        Ok(())
+    });
+}
+
+/// What the relays of all tags share while the lease is held.
+struct Turn<'a> {
+    relay: &'a Relay,
+    producer: Producer,
+    /// Marks that have moved since they were last written down.
+    marks: Mutex<HashMap<Tag, Position>>,
+    /// How far the consumer has come, as PostgreSQL last said.
+    progress: Mutex<HashMap<Tag, Position>>,
+}
+
+impl Relay {
+    /// Relays until told to stop. A fault ends one turn: producer and lease are given up, and everything begins anew at
+    /// what PostgreSQL has.
+    async fn run(&self, told: CancellationToken) {
+        while !told.is_cancelled() {
+            match told.run_until_cancelled(self.turn(&told)).await {
+                Some(Err(error)) => {
+                    tracing::warn!(cause = format!("{error:#}"), "the relay begins anew");
+                    told.run_until_cancelled(tokio::time::sleep(BACKOFF)).await;
+                }
+                Some(Ok(())) | None => {}
+            }
+        }
+    }
+
+    async fn turn(&self, told: &CancellationToken) -> anyhow::Result<()> {
+        let mut lease = Lease::take(&self.lease, LEASE, &holder()).await?;
+        let turn = Turn {
+            relay: self,
+            producer: Producer::new(&self.servers, &crate::topic::events(&self.servers, self.service))?,
+            marks: Mutex::default(),
+            progress: Mutex::new(crate::postgres::journal::progress(&self.pool).await?),
+        };
+        let tags = crate::postgres::journal::stamped(&self.pool).await?;
+        let relays = try_join_all(tags.into_iter().map(|tag| tag::relay(&turn, tag)));
+        tokio::select! {
+            ended = relays => ended.map(drop),
+            ended = turn.follow_progress() => ended,
+            lost = lease.keep(&turn.marks) => Err(lost),
+            () = told.cancelled() => {
+                // What the tags were waiting for is sent; whatever is not acknowledged in time is sent again later.
+                turn.producer.flush();
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Turn<'_> {
+    async fn follow_progress(&self) -> anyhow::Result<()> {
+        loop {
+            tokio::time::sleep(PROGRESS_EVERY).await;
+            self.producer.check()?;
+            match crate::postgres::journal::progress(&self.relay.pool).await {
+                Ok(progress) => *self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = progress,
+                // The heartbeat decides whether PostgreSQL is away for too long.
+                Err(error) => tracing::debug!(%error, "progress is not known now"),
+            }
+        }
+    }
+
+    fn progress(&self, tag: Tag) -> Position {
+        let progress = self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        progress.get(&tag).copied().unwrap_or_default()
+    }
+
+    fn mark(&self, tag: Tag, position: Position) {
+        self.marks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(tag, position);
+    }
+}
+
+/// Host and process, for the one who looks into the table.
+fn holder() -> String {
+    format!("{}:{}", std::env::var("HOSTNAME").unwrap_or_default(), std::process::id())
+}

@@ -1,0 +1,205 @@
+//! The relay of one journal.
+
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use tokio::time::Instant;
+
+use super::Turn;
+use crate::event::Event;
+use crate::journal::{Entry, EntryId, Position, Tag};
+use crate::postgres::parked::{self, Parked};
+use crate::producer::acknowledged;
+use crate::redis::{self, JournalError, Read};
+
+/// Entries read at once: with 256 claims in each it is some 8,000 events.
+const ENTRIES: usize = 32;
+/// How long the relay waits for the bell before it looks by itself: another process may have written.
+const LOOK: Duration = Duration::from_millis(250);
+/// Pause after Redis did not answer, or refused.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How often a journal is trimmed.
+const TRIM_EVERY: Duration = Duration::from_secs(1);
+/// How long a consumer may stand still below the mark before everything after its progress is sent again.
+const STANDSTILL: Duration = Duration::from_secs(10);
+
+/// Relays one journal until something fails.
+pub(super) async fn relay(turn: &Turn<'_>, tag: Tag) -> anyhow::Result<()> {
+    let mut journal = Journal::new(turn, tag);
+    loop {
+        match journal.read().await {
+            Ok(Read::Entries { epoch, length, entries }) => {
+                metrics::gauge!("booster_journal_entries", "tag" => tag.to_string()).set(gauge(length));
+                journal.enter(epoch);
+                let read = entries.len();
+                journal.send(entries).await?;
+                journal.trim().await;
+                if read < ENTRIES {
+                    // Either somebody in this process rings, or it is time to look.
+                    let _ = tokio::time::timeout(LOOK, turn.relay.bell.rung(tag)).await;
+                }
+            }
+            Ok(Read::Frozen) => journal.pause("the fence is closed").await,
+            Err(error) => journal.pause(&describe(&error)).await,
+        }
+        journal.watch_standstill();
+    }
+}
+
+struct Journal<'a> {
+    turn: &'a Turn<'a>,
+    tag: Tag,
+    /// Where the next read begins.
+    next: Position,
+    /// Whether `next` itself has been sent already.
+    after: bool,
+    /// The highest entry below which, and with which, everything is acknowledged.
+    mark: Position,
+    trimmed: Instant,
+    /// What progress was, and since when.
+    stood: (Position, Instant),
+    quiet: bool,
+}
+
+impl<'a> Journal<'a> {
+    /// Begins at progress, and sends that entry itself again: perhaps only a part of it has taken effect.
+    fn new(turn: &'a Turn<'a>, tag: Tag) -> Self {
+        let progress = turn.progress(tag);
+        let now = Instant::now();
+        Self {
+            turn,
+            tag,
+            next: progress,
+            after: false,
+            mark: Position::default(),
+            trimmed: now,
+            stood: (progress, now),
+            quiet: false,
+        }
+    }
+
+    async fn read(&self) -> Result<Read, JournalError> {
+        let relay = self.turn.relay;
+        redis::read(&relay.redis, &relay.keys, self.tag, self.next.entry, self.after, ENTRIES).await
+    }
+
+    /// Another epoch is another journal: it is read from its first entry.
+    fn enter(&mut self, epoch: i64) {
+        self.quiet = false;
+        if self.next.epoch != epoch {
+            let known = self.next.epoch != 0;
+            self.next = Position { epoch, entry: EntryId::default() };
+            self.after = false;
+            if known {
+                tracing::warn!(tag = %self.tag, epoch, "the journal has a new epoch");
+            }
+        }
+    }
+
+    async fn send(&mut self, entries: Vec<Entry>) -> anyhow::Result<()> {
+        let Some(last) = entries.last().map(|entry| entry.position) else { return Ok(()) };
+        let mut deliveries = Vec::new();
+        for entry in &entries {
+            for event in self.events(entry).await? {
+                deliveries.push(acknowledged(self.turn.producer.send(&event).await?));
+            }
+        }
+        let sent = deliveries.len();
+        try_join_all(deliveries).await?;
+        metrics::counter!("booster_relayed_events_total", "service" => self.turn.relay.service).increment(sent as u64);
+        self.next = last;
+        self.after = true;
+        self.mark = last;
+        self.turn.mark(self.tag, last);
+        Ok(())
+    }
+
+    /// What the entry tells. One that cannot be read is parked, and the journal goes on.
+    async fn events(&self, entry: &Entry) -> anyhow::Result<Vec<Event>> {
+        match (self.turn.relay.events)(entry) {
+            Ok(events) => Ok(events),
+            Err(unreadable) => {
+                self.park(entry, &unreadable.to_string()).await?;
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    async fn park(&self, entry: &Entry, cause: &str) -> anyhow::Result<()> {
+        let relay = self.turn.relay;
+        tracing::error!(tag = %self.tag, entry = %entry.position.entry, cause, "a journal entry is parked");
+        let fields: serde_json::Map<_, _> = entry
+            .fields
+            .iter()
+            .map(|(name, value)| (name.clone(), String::from_utf8_lossy(value).replace('\0', "\u{fffd}").into()))
+            .collect();
+        let parked = Parked {
+            parking_key: entry.position.entry.to_string(),
+            topic: relay.keys.journal(self.tag),
+            partition: i32::from(self.tag.number()),
+            offset: (entry.position.entry.ms.cast_signed() << 12) | (entry.position.entry.seq.cast_signed() & 0xfff),
+            headers: fields.into(),
+            payload: Vec::new(),
+            cause: cause.to_owned(),
+            attempts: 1,
+        };
+        let mut tx = kit::postgres::begin(&relay.pool).await?;
+        parked::park(&mut tx, &format!("{}.relay", relay.service), &parked).await?;
+        kit::postgres::commit(tx).await?;
+        Ok(())
+    }
+
+    /// Drops what has been acknowledged *and* has taken effect: strictly below both.
+    async fn trim(&mut self) {
+        if self.trimmed.elapsed() < TRIM_EVERY {
+            return;
+        }
+        self.trimmed = Instant::now();
+        let lowest = self.mark.min(self.turn.progress(self.tag));
+        if lowest == Position::default() || lowest.epoch != self.next.epoch {
+            return;
+        }
+        let relay = self.turn.relay;
+        if let Err(error) = redis::trim(&relay.redis, &relay.keys, self.tag, lowest).await {
+            tracing::debug!(tag = %self.tag, cause = describe(&error), "not trimmed this time");
+        }
+    }
+
+    /// A record that Kafka lost would keep progress below the mark for ever: it is sent again.
+    fn watch_standstill(&mut self) {
+        let progress = self.turn.progress(self.tag);
+        if progress != self.stood.0 || progress >= self.mark {
+            self.stood = (progress, Instant::now());
+        } else if self.stood.1.elapsed() > STANDSTILL {
+            tracing::warn!(tag = %self.tag, "the consumer stands still below the mark: sending again");
+            self.next = progress;
+            self.after = false;
+            self.stood = (progress, Instant::now());
+        }
+    }
+
+    /// Says once why it waits, and waits.
+    async fn pause(&mut self, cause: &str) {
+        if !self.quiet {
+            self.quiet = true;
+            tracing::warn!(tag = %self.tag, cause, "the journal cannot be read now");
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn describe(error: &JournalError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// A gauge is a floating number; journals are far shorter than 2^52.
+#[expect(clippy::cast_precision_loss, reason = "journals are far shorter than 2^52 entries")]
+fn gauge(length: i64) -> f64 {
+    length as f64
+}

@@ -1,0 +1,76 @@
+//! Topics: made once by `booster migrate`, with a number of partitions that never changes.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use kit::config::Servers;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::types::RDKafkaErrorCode;
+
+/// Partitions of each topic. It never changes, or a key's order would be lost: a topic is replaced instead.
+pub const PARTITIONS: i32 = 8;
+/// Copies of each partition, where there are brokers enough.
+const REPLICAS: usize = 3;
+/// How long a topic keeps an event, in milliseconds: seven days. The inbox remembers longer.
+const RETENTION_MS: &str = "604800000";
+/// How long one admin request may take.
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The topic of a service: `booster.<service>.v1`, within the namespace.
+#[must_use]
+pub fn events(servers: &Servers, service: &str) -> String {
+    servers.prefixed(&format!("booster.{service}.v1"))
+}
+
+/// Where events go that could not take effect.
+#[must_use]
+pub fn dead_letters(topic: &str) -> String {
+    format!("{topic}.dlq")
+}
+
+/// Makes the topics of a service that are missing. Returns a warning to print where the cluster is small.
+///
+/// # Errors
+/// One sentence: Kafka cannot be reached, or refused.
+pub async fn make(servers: &Servers, service: &str) -> anyhow::Result<Option<String>> {
+    let admin: AdminClient<DefaultClientContext> = client(servers).create().context("Kafka client")?;
+    let brokers = {
+        let timeout = ADMIN_TIMEOUT;
+        let metadata = admin.inner().fetch_metadata(None, timeout);
+        metadata.with_context(|| format!("cannot reach Kafka at {}", servers.kafka_brokers))?.brokers().len()
+    };
+    let replicas = brokers.min(REPLICAS);
+    let in_sync = replicas.saturating_sub(1).max(1).to_string();
+    let topic = events(servers, service);
+    let dead = dead_letters(&topic);
+    let new = [topic.as_str(), dead.as_str()].map(|name| {
+        NewTopic::new(name, PARTITIONS, TopicReplication::Fixed(i32::try_from(replicas).unwrap_or(1)))
+            .set("message.timestamp.type", "LogAppendTime")
+            .set("retention.ms", RETENTION_MS)
+            .set("min.insync.replicas", &in_sync)
+    });
+    let options = AdminOptions::new().operation_timeout(Some(ADMIN_TIMEOUT));
+    for made in admin.create_topics(&new, &options).await.context("cannot make topics")? {
+        match made {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((name, code)) => bail!("Kafka refused to make the topic {name}: {code}"),
+        }
+    }
+    Ok((replicas < REPLICAS).then(|| {
+        format!("Kafka has {brokers} broker(s): {topic} has {replicas} copies and does not survive the loss of a host")
+    }))
+}
+
+/// What every Kafka client of this process has in common.
+pub(crate) fn client(servers: &Servers) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", &servers.kafka_brokers)
+        .set("client.id", "booster")
+        .set("socket.keepalive.enable", "true")
+        .set("reconnect.backoff.ms", "100")
+        .set("reconnect.backoff.max.ms", "2000");
+    config
+}

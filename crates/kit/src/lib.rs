@@ -1,0 +1,12 @@
+#![doc = include_str!("../README.md")]
+
+pub mod boot;
+pub mod grpc;
+pub mod health;
+pub mod telemetry;
+pub mod postgres;
+pub mod redis;
+pub mod config;
+pub mod error;
+pub mod id;
+pub mod clock;

@@ -1,0 +1,130 @@
+//! PostgreSQL: one pool per service under the service's own role, one transaction type, and migrations.
+
+mod migrate;
+
+pub use migrate::{Schema, migrate};
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::config::Servers;
+use crate::error::Error;
+
+/// A pool of connections under one service's role.
+pub type Pool = sqlx::PgPool;
+/// A transaction; rolled back when dropped.
+pub type Tx = sqlx::Transaction<'static, sqlx::Postgres>;
+
+/// Begins a transaction.
+///
+/// # Errors
+/// [`Failure`]: no connection is to be had.
+pub async fn begin(pool: &Pool) -> Result<Tx, Failure> {
+    Ok(pool.begin().await?)
+}
+
+/// Commits a transaction.
+///
+/// # Errors
+/// [`Failure`]: where the connection broke, nobody knows whether it was committed.
+pub async fn commit(tx: Tx) -> Result<(), Failure> {
+    Ok(tx.commit().await?)
+}
+
+/// How long a request waits for a connection before it is refused.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Opens the pool of `service`: its role, its schema on the search path, every statement bounded in time.
+///
+/// # Errors
+/// One sentence that says which server cannot be reached, or what it refused.
+pub async fn connect(servers: &Servers, service: &str) -> anyhow::Result<Pool> {
+    let options = options(servers, service)?.options([
+        ("statement_timeout", "10s"),
+        ("lock_timeout", "5s"),
+        ("idle_in_transaction_session_timeout", "10s"),
+    ]);
+    let place = place(&options);
+    PgPoolOptions::new()
+        .max_connections(servers.postgres_connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(options)
+        .await
+        .with_context(|| format!("cannot open PostgreSQL at {place} (has `booster migrate` been run?)"))
+}
+
+/// How to connect as `service`: for connections that must not come from the pool.
+///
+/// # Errors
+/// The URL cannot be read.
+pub fn options(servers: &Servers, service: &str) -> anyhow::Result<PgConnectOptions> {
+    let url = servers.postgres_url_for(service);
+    let options = PgConnectOptions::from_str(url.expose()).context("--postgres-url is not a PostgreSQL URL")?;
+    Ok(options.application_name(&format!("booster-{service}")))
+}
+
+fn place(options: &PgConnectOptions) -> String {
+    format!(
+        "{}:{}/{} as {}",
+        options.get_host(),
+        options.get_port(),
+        options.get_database().unwrap_or_default(),
+        options.get_username()
+    )
+}
+
+/// What PostgreSQL said instead of doing it.
+#[derive(Debug, thiserror::Error)]
+#[error("PostgreSQL refused")]
+pub struct Failure(#[from] sqlx::Error);
+
+impl Failure {
+    /// Whether PostgreSQL, or the way to it, is away or busy: the same statement may well succeed a moment later.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        match &self.0 {
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => true,
+            sqlx::Error::Database(refused) => refused.code().is_some_and(|code| is_away_code(&code)),
+            _ => false,
+        }
+    }
+
+    /// Whether PostgreSQL refused the rows themselves: the same rows would be refused again.
+    #[must_use]
+    pub fn is_bad_row(&self) -> bool {
+        match &self.0 {
+            // Classes 22 (data exception) and 23 (integrity constraint violation).
+            sqlx::Error::Database(refused) => {
+                refused.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+            }
+            sqlx::Error::Encode(_) => true,
+            _ => false,
+        }
+    }
+
+    /// The name of the constraint that refused the row, if one did.
+    #[must_use]
+    pub fn constraint(&self) -> Option<&str> {
+        self.0.as_database_error().and_then(|refused| refused.constraint())
+    }
+}
+
+/// Connection exceptions (08), lack of resources (53), operator intervention (57), system errors (58), serialization
+/// failures and deadlocks (40), lock time-outs (55P03), idle time-outs (25P03).
+fn is_away_code(code: &str) -> bool {
+    ["08", "53", "57", "58", "40"].iter().any(|class| code.starts_with(class)) || code == "55P03" || code == "25P03"
+}
+
+impl<R> From<Failure> for Error<R> {
+    fn from(failure: Failure) -> Self {
+        if failure.is_away() { Self::unavailable(failure) } else { Self::internal(failure) }
+    }
+}

@@ -1,0 +1,231 @@
+//! Redis Cluster: lanes of connections, functions loaded by versioned name, and the settings that make a yes durable.
+//!
+//! A *lane* is one client with one connection to each primary. Calls on one lane to one node are executed in the order
+//! in which they were sent, so whoever needs order keeps to one lane.
+
+mod settings;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use fred::clients::{Client, SubscriberClient};
+use fred::error::{Error as RedisError, ErrorKind};
+use fred::interfaces::{ClientLike, EventInterface as _, FunctionInterface as _};
+use fred::types::config::{
+    Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, Server, ServerConfig, TcpConfig, UnresponsiveConfig,
+};
+use fred::types::{Builder, Value};
+
+use crate::config::Servers;
+use crate::error::Error;
+
+/// How long one call may take before its outcome counts as unknown.
+pub const CALL_TIMEOUT: Duration = Duration::from_millis(1_000);
+/// How long opening a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Pause between two attempts to reconnect, in milliseconds.
+const RECONNECT_MS: u32 = 200;
+/// Commands that may wait in one lane; beyond it the lane refuses.
+const LANE_BUFFER: usize = 10_000;
+
+/// A library of functions: its name carries its version, and so does the name of every function in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Library {
+    /// `promotion_1`.
+    pub name: &'static str,
+    /// What stands behind the `#!lua` line, joined in this order.
+    pub sources: &'static [&'static str],
+}
+
+/// Why a call brought no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// Redis is out of memory and refused to run the function: nothing happened.
+    #[error("Redis is out of memory")]
+    Full,
+    /// The function, or the way it was called, is wrong: nothing happened.
+    #[error("Redis refused the call")]
+    Broken(#[source] RedisError),
+    /// Nobody knows whether it happened: the connection broke, or no answer came in time.
+    #[error("no answer from Redis")]
+    Unknown(#[source] RedisError),
+}
+
+/// The lanes to one Redis Cluster.
+#[derive(Clone)]
+pub struct Redis {
+    lanes: Arc<[Lane]>,
+    config: Config,
+}
+
+/// One client with one connection to each primary.
+#[derive(Clone)]
+pub struct Lane {
+    client: Client,
+    libraries: Arc<[Library]>,
+}
+
+impl Redis {
+    /// Connects `lanes` lanes, checks the settings of every node against the chosen durability and loads `libraries`
+    /// on every primary.
+    ///
+    /// # Errors
+    /// One sentence that says which node cannot be reached or which setting to change.
+    pub async fn connect(servers: &Servers, lanes: usize, libraries: &[Library]) -> anyhow::Result<Self> {
+        let config = client_config(servers)?;
+        let mut connected = Vec::with_capacity(lanes);
+        for _ in 0..lanes {
+            let client = builder(&config).build()?;
+            client
+                .init()
+                .await
+                .with_context(|| format!("cannot reach the Redis Cluster at {}", servers.redis_nodes.join(",")))?;
+            connected.push(Lane { client, libraries: libraries.into() });
+        }
+        let redis = Self { lanes: connected.into(), config };
+        settings::check(redis.client(), servers).await?;
+        redis.load(libraries).await?;
+        redis.watch_new_connections(servers);
+        Ok(redis)
+    }
+
+    /// The lane that belongs to `hash`: always the same for the same hash.
+    #[must_use]
+    pub fn lane(&self, hash: u64) -> &Lane {
+        let index = usize::try_from(hash % self.lanes.len() as u64).unwrap_or_default();
+        &self.lanes[index]
+    }
+
+    /// A connection that listens to published messages. Subscriptions are renewed when it reconnects.
+    ///
+    /// # Errors
+    /// The connection cannot be opened.
+    pub async fn subscriber(&self) -> anyhow::Result<SubscriberClient> {
+        let subscriber = builder(&self.config).build_subscriber_client()?;
+        subscriber.init().await.context("cannot open a connection for subscriptions")?;
+        Ok(subscriber)
+    }
+
+    /// Ends every lane.
+    pub async fn close(&self) {
+        for lane in self.lanes.iter() {
+            // A lane that is already broken has nothing left to end.
+            let _ = lane.client.quit().await;
+        }
+    }
+
+    fn client(&self) -> &Client {
+        &self.lanes[0].client
+    }
+
+    async fn load(&self, libraries: &[Library]) -> anyhow::Result<()> {
+        for library in libraries {
+            load(self.client(), *library).await?;
+        }
+        Ok(())
+    }
+
+    /// A node that comes back may come back with other settings.
+    fn watch_new_connections(&self, servers: &Servers) {
+        let durability = servers.durability;
+        for lane in self.lanes.iter() {
+            let client = lane.client.clone();
+            lane.client.on_reconnect(move |server: Server| {
+                let client = client.clone();
+                async move {
+                    settings::check_again(&client, &server, durability).await;
+                    Ok(())
+                }
+            });
+        }
+    }
+}
+
+impl Lane {
+    /// Calls a function once. A library that is missing on the node (flushed, or a new node) is loaded, and the call is
+    /// then sent again: the first was refused, nothing had happened.
+    ///
+    /// # Errors
+    /// [`CallError`]: says whether anything may have happened.
+    pub async fn call(&self, function: &'static str, keys: Vec<String>, args: Vec<Value>) -> Result<Value, CallError> {
+        match self.client.fcall(function, keys.clone(), args.clone()).await {
+            Ok(value) => Ok(value),
+            Err(error) if is_missing_function(&error) => {
+                tracing::info!(function, "a Redis node has lost its functions: loading them again");
+                for library in self.libraries.iter() {
+                    load(&self.client, *library).await.map_err(CallError::Unknown)?;
+                }
+                self.client.fcall(function, keys, args).await.map_err(classify)
+            }
+            Err(error) => Err(classify(error)),
+        }
+    }
+}
+
+impl<R> From<CallError> for Error<R> {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Full => Self::Overloaded { retry_after: Duration::from_secs(1) },
+            CallError::Broken(_) => Self::internal(error),
+            CallError::Unknown(_) => Self::unavailable(error),
+        }
+    }
+}
+
+async fn load(client: &Client, library: Library) -> Result<(), RedisError> {
+    let code = format!("#!lua name={}\n{}", library.name, library.sources.join("\n"));
+    // The name carries the version, so what is replaced is the same code.
+    client.function_load_cluster::<Value, _>(true, code).await.map(drop)
+}
+
+fn is_missing_function(error: &RedisError) -> bool {
+    error.details().starts_with("ERR Function not found")
+}
+
+/// Sorts an error by what may have happened. What Redis itself has refused did not happen; all else is unknown.
+fn classify(error: RedisError) -> CallError {
+    let details = error.details();
+    if details.starts_with("OOM") {
+        CallError::Full
+    } else if details.starts_with("ERR") || *error.kind() == ErrorKind::InvalidArgument {
+        CallError::Broken(error)
+    } else {
+        CallError::Unknown(error)
+    }
+}
+
+fn client_config(servers: &Servers) -> anyhow::Result<Config> {
+    let mut nodes = Vec::with_capacity(servers.redis_nodes.len());
+    for node in &servers.redis_nodes {
+        let (host, port) = node.rsplit_once(':').with_context(|| format!("--redis-nodes: {node} is not host:port"))?;
+        let port = port.parse::<u16>().with_context(|| format!("--redis-nodes: {node} is not host:port"))?;
+        nodes.push((host.to_owned(), port));
+    }
+    Ok(Config {
+        server: ServerConfig::new_clustered(nodes),
+        username: servers.redis_username.clone(),
+        password: servers.redis_password.as_ref().map(|secret| secret.expose().to_owned()),
+        // A first connection that fails is an answer for the one who starts the process.
+        fail_fast: true,
+        ..Config::default()
+    })
+}
+
+fn builder(config: &Config) -> Builder {
+    let mut builder = Builder::from_config(config.clone());
+    builder
+        .set_policy(ReconnectPolicy::new_constant(0, RECONNECT_MS))
+        .set_performance_config(PerformanceConfig { default_command_timeout: CALL_TIMEOUT, ..Default::default() })
+        .with_connection_config(|connection: &mut ConnectionConfig| {
+            connection.connection_timeout = CONNECT_TIMEOUT;
+            connection.internal_command_timeout = CONNECT_TIMEOUT;
+            // The client library sends a command once: whoever calls knows better whether it may be sent again.
+            connection.max_command_attempts = 1;
+            connection.max_command_buffer_len = LANE_BUFFER;
+            connection.tcp = TcpConfig { nodelay: Some(true), ..TcpConfig::default() };
+            connection.unresponsive =
+                UnresponsiveConfig { max_timeout: Some(CONNECT_TIMEOUT), interval: Duration::from_secs(1) };
+        });
+    builder
+}

@@ -1,0 +1,82 @@
+//! The settings without which a yes would not be durable, checked on every node.
+
+use anyhow::{Context as _, bail};
+use fred::clients::Client;
+use fred::interfaces::{ClientLike as _, ClusterInterface as _, ConfigInterface as _};
+use fred::types::config::{Server, ServerConfig};
+
+use crate::config::{Durability, Servers};
+
+/// Checks every node of the cluster, replicas too: a replica's disk is where a primary moved on purpose will live.
+pub(super) async fn check(client: &Client, servers: &Servers) -> anyhow::Result<()> {
+    let nodes: String = client.cluster_nodes().await.context("CLUSTER NODES")?;
+    for line in nodes.lines() {
+        let mut words = line.split(' ');
+        let (Some(_id), Some(address), Some(flags)) = (words.next(), words.next(), words.next()) else { continue };
+        if flags.contains("fail") || flags.contains("noaddr") || flags.contains("handshake") {
+            // It cannot be asked now; it is asked when it comes back.
+            tracing::warn!(address, flags, "a Redis node is away, its settings are checked when it returns");
+            continue;
+        }
+        let address = address.split('@').next().unwrap_or(address);
+        let (host, port) = address.rsplit_once(':').with_context(|| format!("CLUSTER NODES: {address}"))?;
+        check_one(client, host, port.parse()?, servers.durability).await?;
+    }
+    Ok(())
+}
+
+/// Checks one node on a connection that was just opened. What is wrong there is said, loudly.
+pub(super) async fn check_again(client: &Client, server: &Server, durability: Durability) {
+    let outcome = check_one(client, &server.host, server.port, durability);
+    if let Err(error) = outcome.await {
+        tracing::error!(error = format!("{error:#}"), "a Redis node has come back with settings that lose claims");
+    }
+}
+
+async fn check_one(client: &Client, host: &str, port: u16, durability: Durability) -> anyhow::Result<()> {
+    let mut config = client.client_config();
+    config.server = ServerConfig::new_centralized(host, port);
+    let node = super::builder(&config).build()?;
+    node.init().await.with_context(|| format!("cannot reach the Redis node {host}:{port}"))?;
+    let outcome = compare(&node, &format!("{host}:{port}"), durability).await;
+    // Whether this connection ends well changes nothing.
+    let _ = node.quit().await;
+    outcome
+}
+
+async fn compare(node: &Client, address: &str, durability: Durability) -> anyhow::Result<()> {
+    let (name_of_it, append) = match durability {
+        Durability::Fsync => ("fsync", "always"),
+        Durability::Memory => ("memory", "everysec"),
+    };
+    let wanted = [
+        ("appendonly", "yes"),
+        ("appendfsync", append),
+        ("no-appendfsync-on-rewrite", "no"),
+        ("aof-load-truncated", "yes"),
+        ("maxmemory-policy", "noeviction"),
+        ("cluster-require-full-coverage", "no"),
+        ("cluster-replica-no-failover", "yes"),
+    ];
+    for (name, value) in wanted {
+        let found = setting(node, name).await?;
+        if found != value {
+            bail!(
+                "the Redis node {address} has {name} {found}, and durability {name_of_it} needs {name} {value}: \
+                 set it (CONFIG SET {name} {value}, and in its redis.conf)"
+            );
+        }
+    }
+    if setting(node, "maxmemory").await? == "0" {
+        bail!(
+            "the Redis node {address} has no maxmemory: set one below its machine's memory \
+             (CONFIG SET maxmemory 2gb, and in its redis.conf), or it may be killed with claims unwritten"
+        );
+    }
+    Ok(())
+}
+
+async fn setting(node: &Client, name: &str) -> anyhow::Result<String> {
+    let pair: Vec<String> = node.config_get(name).await.with_context(|| format!("CONFIG GET {name}"))?;
+    pair.into_iter().nth(1).with_context(|| format!("Redis does not know the setting {name}"))
+}

@@ -1,0 +1,148 @@
+//! Claiming: a claim joins the batch of its deal, one call carries the batch, everyone is told his own outcome.
+//!
+//! Batches are natural: whatever queued while the last call was in flight, at most [`BATCH`], without a timer. One batch
+//! is in flight for each deal, so that inside this process no later arrival wins over an earlier one.
+
+mod batch;
+mod lane;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bus::journal::Tag;
+use bus::relay::Bell;
+use kit::boot::{Process, Stage};
+use kit::error::{Error, Fault};
+use kit::grpc::Deadline;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::coupon::Coupon;
+use crate::deal::{DealId, Refusal, UserId};
+use crate::postgres;
+use crate::redis::Deals;
+
+/// Claims in one call, at most: Lua cannot unpack many thousands of values.
+const BATCH: usize = 256;
+/// Lanes of a process; each has its own connection to each primary, and a deal is always on the same one.
+pub const LANES: usize = 4;
+/// Claims that may wait for one lane; beyond it they are refused.
+const WAITING: usize = 16_384;
+/// How long after it was sent a batch may still take something new.
+const NOT_AFTER: Duration = Duration::from_millis(500);
+/// How long it is remembered that there is no such deal.
+const UNKNOWN_FOR: Duration = Duration::from_secs(1);
+/// How many such deals are remembered.
+const UNKNOWN_MOST: usize = 10_000;
+/// When to come back after a refusal for lack of room.
+const OVERLOADED_RETRY: Duration = Duration::from_millis(500);
+
+/// A claim that was answered with a coupon.
+#[derive(Debug)]
+pub struct Yes {
+    /// The coupon as it was issued.
+    pub coupon: Coupon,
+    /// Whether the user held it before.
+    pub already_held: bool,
+}
+
+/// Takes claims. A cheap handle.
+#[derive(Clone)]
+pub struct Claims {
+    lanes: Arc<[Entrance]>,
+    unknown: Arc<Mutex<HashMap<DealId, Instant>>>,
+    pool: kit::postgres::Pool,
+}
+
+/// The way into a lane, with as many places as may wait there.
+struct Entrance {
+    claims: mpsc::Sender<Claim>,
+    places: Arc<Semaphore>,
+}
+
+/// One claim that waits.
+struct Claim {
+    deal_id: DealId,
+    user_id: UserId,
+    deadline: Deadline,
+    trace: Option<String>,
+    reply: oneshot::Sender<Result<Yes, No>>,
+    /// Given back when the claim is answered or dropped.
+    _place: OwnedSemaphorePermit,
+}
+
+/// Why a claim has no coupon.
+enum No {
+    Error(Error<Refusal>),
+    /// Redis has no such deal; PostgreSQL knows whether there is one.
+    Missing,
+}
+
+impl Claims {
+    /// Starts the lanes.
+    pub fn start(process: &Process, deals: &Deals, pool: &kit::postgres::Pool, bell: &Bell) -> Self {
+        let mut lanes = Vec::with_capacity(LANES);
+        for _ in 0..LANES {
+            let (sender, receiver) = mpsc::channel(WAITING);
+            let lane = lane::Lane::new(deals.clone(), bell.clone());
+            process.spawn(Stage::Work, "claims", move |told| lane.run(receiver, told));
+            lanes.push(Entrance { claims: sender, places: Arc::new(Semaphore::new(WAITING)) });
+        }
+        Self { lanes: lanes.into(), unknown: Arc::default(), pool: pool.clone() }
+    }
+
+    /// Claims one coupon. Dropping the future does not undo the claim.
+    ///
+    /// # Errors
+    /// A refusal; [`Error::Overloaded`] where too many wait; [`Error::Unavailable`] where the outcome is unknown.
+    pub async fn claim(&self, deal_id: DealId, user_id: UserId, deadline: Deadline) -> Result<Yes, Error<Refusal>> {
+        if self.is_unknown(&deal_id) {
+            return Err(Refusal::DealNotFound.into());
+        }
+        let lane = &self.lanes[usize::from(Tag::of(deal_id.as_str()).number()) % self.lanes.len()];
+        let Ok(place) = lane.places.clone().try_acquire_owned() else {
+            return Err(Error::Overloaded { retry_after: OVERLOADED_RETRY });
+        };
+        let (reply, answer) = oneshot::channel();
+        let trace = kit::telemetry::traceparent();
+        let claim = Claim { deal_id: deal_id.clone(), user_id, deadline, trace, reply, _place: place };
+        if lane.claims.try_send(claim).is_err() {
+            return Err(Error::Overloaded { retry_after: OVERLOADED_RETRY });
+        }
+        match answer.await {
+            Ok(Ok(yes)) => Ok(yes),
+            Ok(Err(No::Error(error))) => Err(error),
+            Ok(Err(No::Missing)) => Err(self.missing(deal_id).await),
+            Err(_) => Err(Error::Unavailable(Fault::new("the lane ended before it had an answer"))),
+        }
+    }
+
+    /// A deal that Redis does not have: never made, not there yet, or lost.
+    async fn missing(&self, deal_id: DealId) -> Error<Refusal> {
+        match postgres::deal::exists(&self.pool, &deal_id).await {
+            Ok(true) => Refusal::Frozen.into(),
+            Ok(false) => {
+                self.remember_unknown(deal_id);
+                Refusal::DealNotFound.into()
+            }
+            // Who cannot look must not say that there is none.
+            Err(failure) => failure.into(),
+        }
+    }
+
+    fn is_unknown(&self, deal_id: &DealId) -> bool {
+        let unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        !unknown.is_empty() && unknown.get(deal_id).is_some_and(|since| since.elapsed() < UNKNOWN_FOR)
+    }
+
+    fn remember_unknown(&self, deal_id: DealId) {
+        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        if unknown.len() >= UNKNOWN_MOST {
+            unknown.retain(|_, since| since.elapsed() < UNKNOWN_FOR);
+        }
+        if unknown.len() < UNKNOWN_MOST {
+            unknown.insert(deal_id, Instant::now());
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! A lane: the queues of its deals, and one batch in flight for each of them.
+
+use std::collections::{HashMap, VecDeque};
+
+use bus::journal::Tag;
+use bus::relay::Bell;
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use kit::error::{Error, Fault};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::batch::{self, Settled};
+use super::{BATCH, Claim, No};
+use crate::deal::DealId;
+use crate::redis::Deals;
+
+pub(super) struct Lane {
+    deals: Deals,
+    bell: Bell,
+    clock: batch::Clock,
+    queues: HashMap<DealId, Queue>,
+    in_flight: FuturesUnordered<BoxFuture<'static, (DealId, Settled)>>,
+}
+
+/// Who waits for one deal, in the order of arrival, and whether a batch is in flight for it.
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Claim>,
+    busy: bool,
+}
+
+impl Lane {
+    pub(super) fn new(deals: Deals, bell: Bell) -> Self {
+        Self { deals, bell, clock: batch::Clock::default(), queues: HashMap::new(), in_flight: FuturesUnordered::new() }
+    }
+
+    /// Takes claims until told to stop; then those that are here are answered first.
+    pub(super) async fn run(
+        mut self,
+        mut claims: mpsc::Receiver<Claim>,
+        told: CancellationToken,
+    ) -> anyhow::Result<()> {
+        loop {
+            tokio::select! {
+                biased;
+                Some((deal_id, settled)) = self.in_flight.next() => self.settle(&deal_id, settled, &told),
+                claim = claims.recv() => match claim {
+                    Some(claim) => self.queue(claim, &mut claims, &told),
+                    None => return Ok(()),
+                },
+                () = told.cancelled(), if self.in_flight.is_empty() && claims.is_empty() => return Ok(()),
+            }
+        }
+    }
+
+    /// Queues what has arrived; whoever's deal has nothing in flight goes at once.
+    fn queue(&mut self, claim: Claim, claims: &mut mpsc::Receiver<Claim>, told: &CancellationToken) {
+        let mut next = Some(claim);
+        let mut idle = Vec::new();
+        while let Some(claim) = next {
+            if !self.queues.contains_key(&claim.deal_id) {
+                self.queues.insert(claim.deal_id.clone(), Queue::default());
+            }
+            if let Some(queue) = self.queues.get_mut(&claim.deal_id) {
+                if !queue.busy && queue.waiting.is_empty() {
+                    idle.push(claim.deal_id.clone());
+                }
+                queue.waiting.push_back(claim);
+            }
+            next = claims.try_recv().ok();
+        }
+        for deal_id in idle {
+            self.send(deal_id, told);
+        }
+    }
+
+    /// Sends the next batch of a deal; forgets the deal when nobody waits for it.
+    fn send(&mut self, deal_id: DealId, told: &CancellationToken) {
+        let Some(queue) = self.queues.get_mut(&deal_id) else { return };
+        let mut batch = Vec::with_capacity(queue.waiting.len().min(BATCH));
+        while batch.len() < BATCH
+            && let Some(claim) = queue.waiting.pop_front()
+        {
+            if claim.deadline.expired() {
+                let late = Error::Unavailable(Fault::new("the deadline passed while the claim waited"));
+                // Whoever asked may be gone: then nobody is told.
+                let _ = claim.reply.send(Err(No::Error(late)));
+            } else if !claim.reply.is_closed() {
+                batch.push(claim);
+            }
+        }
+        if batch.is_empty() {
+            self.queues.remove(&deal_id);
+            return;
+        }
+        queue.busy = true;
+        metrics::histogram!("booster_claim_batch_size").record(u32::try_from(batch.len()).unwrap_or(u32::MAX));
+        let (deals, clock, told) = (self.deals.clone(), self.clock.clone(), told.clone());
+        self.in_flight.push(Box::pin(async move {
+            let settled = batch::settle(&deals, &clock, &deal_id, batch, &told).await;
+            (deal_id, settled)
+        }));
+    }
+
+    /// A batch is done. Who could not be answered goes to the front, in the old order; the next batch goes.
+    fn settle(&mut self, deal_id: &DealId, settled: Settled, told: &CancellationToken) {
+        if settled.issued {
+            self.bell.ring(Tag::of(deal_id.as_str()));
+        }
+        if let Some(queue) = self.queues.get_mut(deal_id) {
+            queue.busy = false;
+            for claim in settled.again.into_iter().rev() {
+                queue.waiting.push_front(claim);
+            }
+        }
+        self.send(deal_id.clone(), told);
+    }
+}

@@ -1,0 +1,103 @@
+//! A coupon: one user's share of a deal.
+
+use time::{Duration, OffsetDateTime};
+
+use crate::deal::{DealId, Prize, Terms, UserId};
+
+/// A coupon as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coupon {
+    /// The deal it came from.
+    pub deal_id: DealId,
+    /// The order number of the yes: 1, 2, 3, ...; never reused.
+    pub rank: i64,
+    /// Who holds it.
+    pub user_id: UserId,
+    /// The deal's venue.
+    pub venue_id: String,
+    /// What it is worth.
+    pub prize: Prize,
+    /// Whether it can still be used.
+    pub state: State,
+    /// When it was claimed.
+    pub claimed_at: OffsetDateTime,
+    /// When it expires, if ever.
+    pub expires_at: Option<OffsetDateTime>,
+    /// The order that redeemed it.
+    pub order_id: Option<String>,
+}
+
+/// Whether a coupon can still be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Held, not used.
+    Issued,
+    /// Used by an order.
+    Redeemed,
+    /// Given back.
+    Returned,
+    /// Its time has passed unused. Never stored: it is [`State::Issued`] past `expires_at`.
+    Expired,
+}
+
+/// What was taken of a deal by one yes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grant {
+    /// The order number of the yes.
+    pub rank: i64,
+    /// When, in milliseconds.
+    pub claimed_ms: i64,
+}
+
+impl Coupon {
+    /// The coupon as it was issued.
+    #[must_use]
+    pub fn issued(deal_id: DealId, user_id: UserId, terms: &Terms, grant: Grant) -> Self {
+        let claimed_at = kit::clock::from_millis(grant.claimed_ms);
+        Self {
+            deal_id,
+            rank: grant.rank,
+            user_id,
+            venue_id: terms.venue_id.clone(),
+            prize: terms.prize.clone(),
+            state: State::Issued,
+            claimed_at,
+            expires_at: terms.prize.valid_for_seconds().map(|seconds| claimed_at + Duration::seconds(seconds)),
+            order_id: None,
+        }
+    }
+
+    /// `<deal_id>-<rank>`.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("{}-{}", self.deal_id, self.rank)
+    }
+
+    /// Its state at `now`.
+    #[must_use]
+    pub fn state_at(&self, now: OffsetDateTime) -> State {
+        match self.state {
+            State::Issued if self.expires_at.is_some_and(|end| end <= now) => State::Expired,
+            state => state,
+        }
+    }
+}
+
+impl State {
+    /// As it is stored.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Issued => "ISSUED",
+            Self::Redeemed => "REDEEMED",
+            Self::Returned => "RETURNED",
+            Self::Expired => "EXPIRED",
+        }
+    }
+
+    /// What is stored, as a state.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Issued, Self::Redeemed, Self::Returned, Self::Expired].into_iter().find(|state| state.as_str() == text)
+    }
+}

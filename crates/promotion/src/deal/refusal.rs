@@ -1,0 +1,91 @@
+//! Every "no" of this service.
+
+use std::time::Duration;
+
+use kit::error::Code;
+
+/// Every "no" of this service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no such deal.
+    DealNotFound,
+    /// A deal of this name exists, and another request made it.
+    DealExists,
+    /// The user has no coupon of this deal.
+    CouponNotFound,
+    /// Nobody may claim until an operator has looked.
+    Frozen,
+    /// The user gave his coupon of this deal back.
+    CouponReturned,
+    /// It opens later.
+    NotOpen {
+        /// How much later.
+        opens_in: Duration,
+    },
+    /// It is over.
+    Closed,
+    /// The deal takes only those who come out of a waiting room.
+    PassRequired,
+    /// Nothing is left.
+    SoldOut,
+}
+
+/// When a frozen deal may be looked at again.
+const FROZEN_RETRY: Duration = Duration::from_secs(5);
+
+impl kit::error::Refusal for Refusal {
+    const DOMAIN: &'static str = "promotion.booster";
+
+    fn code(&self) -> Code {
+        match self {
+            Self::DealNotFound | Self::CouponNotFound => Code::NotFound,
+            Self::DealExists => Code::AlreadyExists,
+            Self::Frozen => Code::Unavailable,
+            Self::CouponReturned | Self::NotOpen { .. } | Self::Closed => Code::FailedPrecondition,
+            Self::PassRequired => Code::PermissionDenied,
+            Self::SoldOut => Code::ResourceExhausted,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::DealNotFound => "DEAL_NOT_FOUND",
+            Self::DealExists => "DEAL_EXISTS",
+            Self::CouponNotFound => "COUPON_NOT_FOUND",
+            Self::Frozen => "FROZEN",
+            Self::CouponReturned => "COUPON_RETURNED",
+            Self::NotOpen { .. } => "NOT_OPEN",
+            Self::Closed => "CLOSED",
+            Self::PassRequired => "PASS_REQUIRED",
+            Self::SoldOut => "SOLD_OUT",
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::DealNotFound => "there is no such deal".to_owned(),
+            Self::DealExists => "a deal of this name exists already".to_owned(),
+            Self::CouponNotFound => "this user has no coupon of this deal".to_owned(),
+            Self::Frozen => "the deal is frozen until an operator has looked at it".to_owned(),
+            Self::CouponReturned => "this user has returned his coupon of this deal".to_owned(),
+            Self::NotOpen { opens_in } => format!("the deal opens in {} s", opens_in.as_secs_f64()),
+            Self::Closed => "the deal is over".to_owned(),
+            Self::PassRequired => "the deal needs a pass of the waiting room, which cannot be had yet".to_owned(),
+            Self::SoldOut => "every coupon has been claimed".to_owned(),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Frozen => Some(FROZEN_RETRY),
+            Self::NotOpen { opens_in } => Some(*opens_in),
+            Self::DealNotFound
+            | Self::DealExists
+            | Self::CouponNotFound
+            | Self::CouponReturned
+            | Self::Closed
+            | Self::PassRequired
+            | Self::SoldOut => None,
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The gRPC door: decode, validate, deadline; then a verb; then the reply.
+
+mod page;
+mod reply;
+mod request;
+
+use std::time::Duration;
+
+use kit::error::Error;
+use kit::grpc::{Deadline, MAX_MESSAGE_BYTES, deadline, within};
+use kit::postgres::Pool;
+use proto::promotion::v1 as pb;
+use proto::promotion::v1::promotion_service_server::{PromotionService, PromotionServiceServer};
+use tonic::{Request, Response, Status};
+
+use crate::claim::Claims;
+use crate::deal::Refusal;
+use crate::redis::Deals;
+use crate::{find, schedule};
+pub use reply::coupon;
+pub use request::coupon_from;
+
+/// How long a claim may take where its client does not say.
+const CLAIM_TIME: Duration = Duration::from_secs(2);
+/// How long everything else may take where its client does not say.
+const CALL_TIME: Duration = Duration::from_secs(5);
+
+/// What the methods work with.
+#[derive(Clone)]
+pub struct Promotion {
+    /// Deals as they were ordered, and coupons as they arrived.
+    pub pool: Pool,
+    /// Deals as they stand.
+    pub deals: Deals,
+    /// The way to a coupon.
+    pub claims: Claims,
+}
+
+/// The service, ready to be served.
+#[must_use]
+pub fn server(promotion: Promotion) -> PromotionServiceServer<Promotion> {
+    PromotionServiceServer::new(promotion)
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(ANSWER_LONGEST)
+}
+
+/// The longest answer, in bytes: a page of a thousand coupons.
+const ANSWER_LONGEST: usize = 4 * 1024 * 1024;
+
+#[tonic::async_trait]
+impl PromotionService for Promotion {
+    async fn create_deal(&self, request: Request<pb::CreateDealRequest>) -> Result<Response<pb::Deal>, Status> {
+        answer(until(&request, CALL_TIME), async {
+            let (wish, request) = request::create_deal(request.into_inner())?;
+            Ok(reply::deal(&schedule::create(&self.pool, &self.deals, wish, request).await?))
+        })
+        .await
+    }
+
+    async fn get_deal(&self, request: Request<pb::GetDealRequest>) -> Result<Response<pb::Deal>, Status> {
+        answer(until(&request, CALL_TIME), async {
+            let deal_id = request::deal_id(&request.get_ref().deal_id)?;
+            Ok(reply::deal(&find::deal(&self.pool, &self.deals, &deal_id).await?))
+        })
+        .await
+    }
+
+    async fn claim_coupon(
+        &self,
+        request: Request<pb::ClaimCouponRequest>,
+    ) -> Result<Response<pb::ClaimCouponResponse>, Status> {
+        let deadline = until(&request, CLAIM_TIME);
+        answer(deadline, async {
+            let (deal_id, user_id) = request::claim(&request.get_ref().deal_id, &request.get_ref().user_id)?;
+            let yes = self.claims.claim(deal_id, user_id, deadline).await?;
+            Ok(pb::ClaimCouponResponse { coupon: Some(coupon(&yes.coupon)), already_held: yes.already_held })
+        })
+        .await
+    }
+
+    async fn get_claim(&self, request: Request<pb::GetClaimRequest>) -> Result<Response<pb::Coupon>, Status> {
+        answer(until(&request, CALL_TIME), async {
+            let (deal_id, user_id) = request::claim(&request.get_ref().deal_id, &request.get_ref().user_id)?;
+            Ok(coupon(&find::claim(&self.pool, &self.deals, deal_id, user_id).await?))
+        })
+        .await
+    }
+
+    async fn list_coupons(
+        &self,
+        request: Request<pb::ListCouponsRequest>,
+    ) -> Result<Response<pb::ListCouponsResponse>, Status> {
+        answer(until(&request, CALL_TIME), async {
+            let page = page::read(request.into_inner())?;
+            let found = find::coupons(&self.pool, &page.of, page.state, page.after.as_ref(), page.size + 1).await?;
+            Ok(page.reply(found))
+        })
+        .await
+    }
+}
+
+fn until<T>(request: &Request<T>, default: Duration) -> Deadline {
+    deadline(request.metadata(), default)
+}
+
+async fn answer<T>(
+    deadline: Deadline,
+    work: impl Future<Output = Result<T, Error<Refusal>>>,
+) -> Result<Response<T>, Status> {
+    Ok(Response::new(within(deadline, work).await?))
+}

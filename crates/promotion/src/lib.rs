@@ -1,0 +1,93 @@
+#![doc = include_str!("../README.md")]
+
+pub mod deal;
+pub mod coupon;
+
+pub mod kafka;
+pub mod grpc;
+
+pub mod schedule;
+pub mod claim;
+pub mod find;
+pub mod record;
+
+pub mod redis;
+pub mod postgres;
+
+use anyhow::Context as _;
+use bus::consumer::Consumer;
+use bus::journal::Keys;
+use bus::relay::{Bell, Relay};
+use kit::boot::{Process, Stage};
+use kit::config::Servers;
+use kit::redis::{Library, Redis};
+
+use crate::redis::Deals;
+
+/// The service's name: its role and schema in PostgreSQL, its keys, its topic, its consumer group.
+pub const SERVICE: &str = "promotion";
+/// Every library of functions that this service calls.
+pub const LIBRARIES: &[Library] = &[bus::redis::LIBRARY, redis::LIBRARY];
+
+/// What promotion is told.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Config {
+    /// The servers it keeps its things in.
+    #[command(flatten)]
+    pub servers: Servers,
+}
+
+/// Reaches its stores, starts its tasks and adds its service to the process. Ready when it returns.
+///
+/// # Errors
+/// One sentence: which store cannot be reached, or is set so that it would lose claims.
+pub async fn run(config: Config, process: &Process) -> anyhow::Result<()> {
+    let servers = config.servers;
+    servers.check()?;
+    process.readiness().waiting(SERVICE, "reaching PostgreSQL");
+    let pool = kit::postgres::connect(&servers, SERVICE).await?;
+    process.readiness().waiting(SERVICE, "reaching the Redis Cluster");
+    let redis = Redis::connect(&servers, claim::LANES, LIBRARIES).await?;
+
+    let bell = Bell::default();
+    let deals = Deals::new(redis.clone(), &servers);
+    let claims = claim::Claims::start(process, &deals, &pool, &bell);
+    let (pusher_pool, pusher_deals) = (pool.clone(), deals.clone());
+    process.spawn(Stage::Work, "pusher", |told| schedule::run_pusher(pusher_pool, pusher_deals, told));
+    bus::relay::spawn(process, relay(&servers, redis.clone(), pool.clone(), bell)?);
+    bus::consumer::spawn(process, consumer(&servers, pool.clone())).context("Kafka consumer")?;
+    let last_pool = pool.clone();
+    process.spawn(Stage::Store, "stores", |told| async move {
+        told.cancelled().await;
+        redis.close().await;
+        last_pool.close().await;
+        Ok(())
+    });
+
+    process.serve(grpc::server(grpc::Promotion { pool, deals, claims }));
+    process.readiness().ready(SERVICE);
+    Ok(())
+}
+
+fn relay(servers: &Servers, redis: Redis, pool: kit::postgres::Pool, bell: Bell) -> anyhow::Result<Relay> {
+    Ok(Relay {
+        service: SERVICE,
+        servers: servers.clone(),
+        redis,
+        keys: Keys::new(servers, SERVICE),
+        pool,
+        lease: kit::postgres::options(servers, SERVICE)?,
+        events: kafka::events,
+        bell,
+    })
+}
+
+fn consumer(servers: &Servers, pool: kit::postgres::Pool) -> Consumer<kafka::Records> {
+    Consumer {
+        name: SERVICE.to_owned(),
+        servers: servers.clone(),
+        topic: bus::topic::events(servers, SERVICE),
+        pool,
+        effects: kafka::Records,
+    }
+}

@@ -1,0 +1,4 @@
+//! Every SQL statement of promotion.
+
+pub mod coupon;
+pub mod deal;

@@ -1,0 +1,197 @@
+//! Coupons as they have arrived: one row for each yes.
+
+use kit::postgres::{Failure, Pool, Tx};
+use sqlx::types::Json;
+use time::OffsetDateTime;
+
+use crate::coupon::{Coupon, State};
+use crate::deal::{DealId, Prize, UserId};
+
+/// A coupon to write down: its state after a change, and the version of that change.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The coupon after the change.
+    pub coupon: Coupon,
+    /// The place among the stock that it occupies.
+    pub seat: i64,
+    /// Counts the coupon's changes.
+    pub version: i64,
+}
+
+/// Where a page begins: after this coupon.
+#[derive(Debug, Clone)]
+pub struct After {
+    /// When it was claimed.
+    pub claimed_at: OffsetDateTime,
+    /// Its deal.
+    pub deal_id: String,
+    /// Its rank.
+    pub rank: i64,
+}
+
+/// Writes the changes down; a row that is newer stays as it is. One change per coupon, in any order.
+pub async fn upsert(tx: &mut Tx, changes: &[Change]) -> Result<(), Failure> {
+    let columns = Columns::of(changes);
+    sqlx::query!(
+        r#"INSERT INTO promotion.coupon AS mine (deal_id, rank, user_id, seat, venue_id, prize, state, version,
+             claimed_at, expires_at, order_id)
+           SELECT * FROM UNNEST($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::jsonb[], $7::text[],
+             $8::bigint[], $9::timestamptz[], $10::timestamptz[], $11::text[])
+           ON CONFLICT (deal_id, rank) DO UPDATE SET state = excluded.state, version = excluded.version,
+             order_id = excluded.order_id, inferred = false
+           WHERE mine.version < excluded.version"#,
+        &columns.deal_ids,
+        &columns.ranks,
+        &columns.user_ids,
+        &columns.seats,
+        &columns.venue_ids,
+        &columns.prizes as _,
+        &columns.states,
+        &columns.versions,
+        &columns.claimed_at,
+        &columns.expires_at as _,
+        &columns.order_ids as _,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Retires whoever sits on a seat that a higher rank among `changes` has taken: his return has happened, and its event
+/// is still on the way.
+pub async fn retire(tx: &mut Tx, changes: &[Change]) -> Result<(), Failure> {
+    let live: Vec<_> = changes.iter().filter(|change| change.coupon.state != State::Returned).cloned().collect();
+    let columns = Columns::of(&live);
+    sqlx::query!(
+        "UPDATE promotion.coupon AS old SET state = 'RETURNED', inferred = true
+         FROM UNNEST($1::text[], $2::bigint[], $3::bigint[]) AS new (deal_id, rank, seat)
+         WHERE old.deal_id = new.deal_id AND old.seat = new.seat AND old.rank < new.rank AND old.state <> 'RETURNED'",
+        &columns.deal_ids,
+        &columns.ranks,
+        &columns.seats,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// One user's coupons, newest first.
+pub async fn of_user(
+    pool: &Pool,
+    user_id: &UserId,
+    state: Option<State>,
+    after: Option<&After>,
+    limit: i64,
+) -> Result<Vec<Coupon>, Failure> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT deal_id, rank, user_id, venue_id, prize AS "prize: Json<Prize>", state, claimed_at, expires_at, order_id
+           FROM promotion.coupon
+           WHERE user_id = $1
+             AND ($2::text IS NULL OR $2 = CASE
+               WHEN state = 'ISSUED' AND expires_at <= clock_timestamp() THEN 'EXPIRED' ELSE state END)
+             AND ($3::timestamptz IS NULL OR (claimed_at, deal_id, rank) < ($3, $4, $5))
+           ORDER BY claimed_at DESC, deal_id DESC, rank DESC LIMIT $6"#,
+        user_id.as_str(),
+        state.map(State::as_str),
+        after.map(|after| after.claimed_at),
+        after.map(|after| after.deal_id.as_str()),
+        after.map(|after| after.rank),
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().filter_map(Row::into_coupon).collect())
+}
+
+/// One deal's coupons, highest rank first.
+pub async fn of_deal(
+    pool: &Pool,
+    deal_id: &DealId,
+    state: Option<State>,
+    after: Option<&After>,
+    limit: i64,
+) -> Result<Vec<Coupon>, Failure> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT deal_id, rank, user_id, venue_id, prize AS "prize: Json<Prize>", state, claimed_at, expires_at, order_id
+           FROM promotion.coupon
+           WHERE deal_id = $1
+             AND ($2::text IS NULL OR $2 = CASE
+               WHEN state = 'ISSUED' AND expires_at <= clock_timestamp() THEN 'EXPIRED' ELSE state END)
+             AND ($3::bigint IS NULL OR rank < $3)
+           ORDER BY rank DESC LIMIT $4"#,
+        deal_id.as_str(),
+        state.map(State::as_str),
+        after.map(|after| after.rank),
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().filter_map(Row::into_coupon).collect())
+}
+
+struct Row {
+    deal_id: String,
+    rank: i64,
+    user_id: String,
+    venue_id: String,
+    prize: Json<Prize>,
+    state: String,
+    claimed_at: OffsetDateTime,
+    expires_at: Option<OffsetDateTime>,
+    order_id: Option<String>,
+}
+
+impl Row {
+    /// The ids were checked before they were stored.
+    fn into_coupon(self) -> Option<Coupon> {
+        Some(Coupon {
+            deal_id: DealId::parse(&self.deal_id).ok()?,
+            rank: self.rank,
+            user_id: UserId::parse(&self.user_id).ok()?,
+            venue_id: self.venue_id,
+            prize: self.prize.0,
+            state: State::parse(&self.state)?,
+            claimed_at: self.claimed_at,
+            expires_at: self.expires_at,
+            order_id: self.order_id,
+        })
+    }
+}
+
+/// Changes by column, as `UNNEST` wants them.
+#[derive(Default)]
+struct Columns {
+    deal_ids: Vec<String>,
+    ranks: Vec<i64>,
+    user_ids: Vec<String>,
+    seats: Vec<i64>,
+    venue_ids: Vec<String>,
+    prizes: Vec<Json<Prize>>,
+    states: Vec<String>,
+    versions: Vec<i64>,
+    claimed_at: Vec<OffsetDateTime>,
+    expires_at: Vec<Option<OffsetDateTime>>,
+    order_ids: Vec<Option<String>>,
+}
+
+impl Columns {
+    fn of(changes: &[Change]) -> Self {
+        let mut columns = Self::default();
+        for Change { coupon, seat, version } in changes {
+            columns.deal_ids.push(coupon.deal_id.to_string());
+            columns.ranks.push(coupon.rank);
+            columns.user_ids.push(coupon.user_id.to_string());
+            columns.seats.push(*seat);
+            columns.venue_ids.push(coupon.venue_id.clone());
+            columns.prizes.push(Json(coupon.prize.clone()));
+            columns.states.push(coupon.state.as_str().to_owned());
+            columns.versions.push(*version);
+            columns.claimed_at.push(coupon.claimed_at);
+            columns.expires_at.push(coupon.expires_at);
+            columns.order_ids.push(coupon.order_id.clone());
+        }
+        columns
+    }
+}

@@ -1,0 +1,91 @@
+//! Ordering a deal: written down, put into Redis unarmed, known to be there, armed. Whatever was begun is finished, by a
+//! repeat of the request or by the pusher.
+
+use std::time::Duration;
+
+use bus::journal::Tag;
+use kit::error::Error;
+use kit::postgres::Pool;
+use tokio_util::sync::CancellationToken;
+
+use crate::deal::{Deal, DealId, Refusal, RequestId, Wish};
+use crate::find;
+use crate::postgres::deal::{self as rows, Created, Row};
+use crate::redis::{Answer, Deals};
+
+/// How often the pusher looks for what was begun and not finished.
+const PUSH_EVERY: Duration = Duration::from_secs(5);
+/// Deals that the pusher finishes in one go.
+const PUSH_MOST: i64 = 100;
+
+/// The idempotency key of a request, and what was asked.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The key.
+    pub request_id: RequestId,
+    /// SHA-256 of what was asked.
+    pub digest: Vec<u8>,
+}
+
+/// Creates a deal. The same request again answers the same deal.
+///
+/// # Errors
+/// [`Refusal::DealExists`], [`Error::RequestIdReused`]; [`Error::Unavailable`] where it may or may not come to be.
+pub async fn create(pool: &Pool, deals: &Deals, wish: Wish, request: Option<Request>) -> Result<Deal, Error<Refusal>> {
+    let tag = Tag::of(wish.deal_id.as_str()).to_sql();
+    let request = request.as_ref().map(|request| (&request.request_id, request.digest.as_slice()));
+    let row = match rows::create(pool, &wish, tag, request).await? {
+        Created::Yes(row) => row,
+        Created::RequestIdReused => return Err(Error::RequestIdReused),
+        Created::Exists => return Err(Refusal::DealExists.into()),
+    };
+    let deal_id: DealId = row.wish.deal_id.clone();
+    if !row.applied {
+        push(pool, deals, &row).await?;
+    }
+    find::deal(pool, deals, &deal_id).await
+}
+
+/// Finishes what was begun: every few seconds, until told to stop.
+pub async fn run_pusher(pool: Pool, deals: Deals, told: CancellationToken) -> anyhow::Result<()> {
+    while told.run_until_cancelled(tokio::time::sleep(PUSH_EVERY)).await.is_some() {
+        if let Err(error) = push_pending(&pool, &deals).await {
+            tracing::warn!(cause = error.to_string(), "deals that were begun could not be finished now");
+        }
+    }
+    Ok(())
+}
+
+async fn push_pending(pool: &Pool, deals: &Deals) -> Result<(), Error<Refusal>> {
+    for row in rows::pending(pool, PUSH_MOST).await? {
+        let deal_id = &row.wish.deal_id;
+        match push(pool, deals, &row).await {
+            Ok(()) => tracing::info!(deal = %deal_id, "a deal that was begun is finished"),
+            // One deal that is frozen must not keep the others waiting.
+            Err(Error::Refused(refusal)) => tracing::warn!(deal = %deal_id, ?refusal, "a deal cannot be finished"),
+            Err(error) => return Err(error),
+        }
+    }
+    rows::forget_requests(pool).await?;
+    Ok(())
+}
+
+/// Puts, notes, arms, notes. A deal that was once noted as armed is never put again: what Redis has lost stays lost, and
+/// frozen.
+async fn push(pool: &Pool, deals: &Deals, row: &Row) -> Result<(), Error<Refusal>> {
+    let deal_id = &row.wish.deal_id;
+    if !row.armed {
+        done(deals.put(&row.wish, row.version).await?)?;
+        rows::armed(pool, deal_id).await?;
+    }
+    done(deals.arm(deal_id).await?)?;
+    Ok(rows::applied(pool, deal_id, row.version).await?)
+}
+
+/// A deal that is missing was noted as armed and is lost.
+fn done(answer: Answer<()>) -> Result<(), Error<Refusal>> {
+    match answer {
+        Answer::Found(()) => Ok(()),
+        Answer::Frozen | Answer::Missing => Err(Refusal::Frozen.into()),
+    }
+}

@@ -1,0 +1,23 @@
+//! Code generated from `proto/`, and nothing else: one module per package, plus the [`DESCRIPTORS`] that reflection
+//! answers from.
+#![expect(missing_docs, reason = "generated: the documentation of a field is the comment in its .proto file")]
+#![expect(clippy::large_enum_variant, clippy::doc_lazy_continuation, reason = "generated")]
+
+/// The encoded `FileDescriptorSet` of every package, for gRPC reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// `booster.type.v1`: what several services speak of.
+pub mod r#type {
+    /// Version 1.
+    pub mod v1 {
+        tonic::include_proto!("booster.r#type.v1");
+    }
+}
+
+/// `booster.promotion.v1`: time deals and first-come coupons.
+pub mod promotion {
+    /// Version 1.
+    pub mod v1 {
+        tonic::include_proto!("booster.promotion.v1");
+    }
+}
