@@ -1,18 +1,23 @@
 # shellcheck shell=bash
 # Installing Debian packages that are missing. Sourced after processes.sh.
 
-# install_packages NAME PACKAGE...: does nothing when all of them are there.
-install_packages() {
-  local name=$1
+# install_packages NAME PACKAGE...: in a shell of its own, whose end takes the policy of below away again.
+install_packages() (
+  name=$1
   shift
   progress "$name" "installing Debian packages: $*"
   command -v apt-get >/dev/null || fail "this is not Debian. Install by hand what these packages hold: $*"
   become_root_for "apt-get install $*"
   keep_services_stopped
-  as_root apt-get update -q=2 || fail "apt-get update failed. Repair the package sources, then run this again."
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q=2 --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" ||
-    fail "apt-get could not install: $*. Try it by hand, then run this again."
-  allow_services
+  log=$(mktemp)
+  run_apt -o APT::Update::Error-Mode=any update >"$log" 2>&1 || fail_with_log "$log" "apt-get update failed; repair the package sources"
+  run_apt install --no-install-recommends "$@" >"$log" 2>&1 || fail_with_log "$log" "apt-get could not install $*"
+  rm -f "$log"
+)
+
+# Asks nothing, and waits for another apt to end.
+run_apt() {
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get --yes -q -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@"
 }
 
 # Ends the script, with the command to type, when there is no way to become root without a password.

@@ -10,7 +10,10 @@ CREATE TABLE promotion.deal (
   -- The newest version that Redis has decided on.
   applied bigint NOT NULL DEFAULT 0,
   title text NOT NULL,
+  -- What is in force, as Redis last decided.
   stock bigint NOT NULL CHECK (stock BETWEEN 1 AND 10000000),
+  -- What was last wished for.
+  wanted_stock bigint NOT NULL CHECK (wanted_stock BETWEEN 1 AND 10000000),
   opens_at timestamptz NOT NULL,
   closes_at timestamptz NOT NULL CHECK (closes_at > opens_at),
   prize jsonb NOT NULL,

@@ -94,12 +94,9 @@ impl Relay {
     /// what PostgreSQL has.
     async fn run(&self, told: CancellationToken) {
         while !told.is_cancelled() {
-            match told.run_until_cancelled(self.turn(&told)).await {
-                Some(Err(error)) => {
-                    tracing::warn!(cause = format!("{error:#}"), "the relay begins anew");
-                    told.run_until_cancelled(tokio::time::sleep(BACKOFF)).await;
-                }
-                Some(Ok(())) | None => {}
+            if let Some(Err(error)) = told.run_until_cancelled(self.turn(&told)).await {
+                tracing::warn!(cause = format!("{error:#}"), "the relay begins anew");
+                told.run_until_cancelled(tokio::time::sleep(BACKOFF)).await;
             }
         }
     }

@@ -85,35 +85,22 @@ impl Failure {
     /// Whether PostgreSQL, or the way to it, is away or busy: the same statement may well succeed a moment later.
     #[must_use]
     pub fn is_away(&self) -> bool {
-        match &self.0 {
-            sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::Protocol(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed => true,
-            sqlx::Error::Database(refused) => refused.code().is_some_and(|code| is_away_code(&code)),
-            _ => false,
-        }
+        use sqlx::Error::{Io, PoolClosed, PoolTimedOut, Protocol, Tls, WorkerCrashed};
+        let on_the_way = matches!(self.0, Io(_) | Tls(_) | Protocol(_) | PoolTimedOut | PoolClosed | WorkerCrashed);
+        on_the_way || self.code().is_some_and(|code| is_away_code(&code))
     }
 
     /// Whether PostgreSQL refused the rows themselves: the same rows would be refused again.
     #[must_use]
     pub fn is_bad_row(&self) -> bool {
-        match &self.0 {
-            // Classes 22 (data exception) and 23 (integrity constraint violation).
-            sqlx::Error::Database(refused) => {
-                refused.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
-            }
-            sqlx::Error::Encode(_) => true,
-            _ => false,
-        }
+        // Classes 22 (data exception) and 23 (integrity constraint violation).
+        let refused = self.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"));
+        refused || matches!(self.0, sqlx::Error::Encode(_))
     }
 
-    /// The name of the constraint that refused the row, if one did.
-    #[must_use]
-    pub fn constraint(&self) -> Option<&str> {
-        self.0.as_database_error().and_then(|refused| refused.constraint())
+    fn code(&self) -> Option<String> {
+        let refused = self.0.as_database_error()?;
+        refused.code().map(std::borrow::Cow::into_owned)
     }
 }
 

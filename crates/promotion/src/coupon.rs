@@ -1,5 +1,6 @@
 //! A coupon: one user's share of a deal.
 
+use kit::error::Invalid;
 use time::{Duration, OffsetDateTime};
 
 use crate::deal::{DealId, Prize, Terms, UserId};
@@ -67,6 +68,12 @@ impl Coupon {
         }
     }
 
+    /// The same coupon, given back.
+    #[must_use]
+    pub fn returned(self) -> Self {
+        Self { state: State::Returned, ..self }
+    }
+
     /// `<deal_id>-<rank>`.
     #[must_use]
     pub fn id(&self) -> String {
@@ -76,12 +83,26 @@ impl Coupon {
     /// Its state at `now`.
     #[must_use]
     pub fn state_at(&self, now: OffsetDateTime) -> State {
-        match self.state {
-            State::Issued if self.expires_at.is_some_and(|end| end <= now) => State::Expired,
-            state => state,
-        }
+        let expired = self.state == State::Issued && self.expires_at.is_some_and(|end| end <= now);
+        if expired { State::Expired } else { self.state }
     }
 }
+
+/// Reads a coupon's id: `<deal_id>-<rank>`, cut at the last "-".
+///
+/// # Errors
+/// Names the field when the text is not of that shape.
+pub fn parse_id(text: &str) -> Result<(DealId, i64), Invalid> {
+    let wrong = || Invalid::new("coupon_id", "is not <deal_id>-<rank>");
+    let (deal_id, rank) = text.rsplit_once('-').ok_or_else(wrong)?;
+    let deal_id = DealId::parse(deal_id).map_err(|_| wrong())?;
+    let digits = !rank.starts_with('0') && rank.len() <= RANK_LONGEST && rank.bytes().all(|byte| byte.is_ascii_digit());
+    let rank = rank.parse().ok().filter(|_| digits).ok_or_else(wrong)?;
+    Ok((deal_id, rank))
+}
+
+/// The longest rank, in digits.
+const RANK_LONGEST: usize = 15;
 
 impl State {
     /// As it is stored.

@@ -38,6 +38,9 @@ pub async fn deal(pool: &Pool, deals: &Deals, deal_id: &DealId) -> Result<Deal, 
 pub async fn claim(pool: &Pool, deals: &Deals, deal_id: DealId, user_id: UserId) -> Result<Coupon, Error<Refusal>> {
     match deals.find(&deal_id, &user_id).await? {
         Answer::Found((terms, Some(Outcome::Held(grant)))) => Ok(Coupon::issued(deal_id, user_id, &terms, grant)),
+        Answer::Found((terms, Some(Outcome::Returned(grant)))) => {
+            Ok(Coupon::issued(deal_id, user_id, &terms, grant).returned())
+        }
         Answer::Found(_) => Err(Refusal::CouponNotFound.into()),
         Answer::Frozen => Err(Refusal::Frozen.into()),
         Answer::Missing if deal::exists(pool, &deal_id).await? => Err(Refusal::Frozen.into()),

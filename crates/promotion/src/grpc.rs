@@ -6,6 +6,7 @@ mod request;
 
 use std::time::Duration;
 
+use bus::relay::Bell;
 use kit::error::Error;
 use kit::grpc::{Deadline, MAX_MESSAGE_BYTES, deadline, within};
 use kit::postgres::Pool;
@@ -16,7 +17,8 @@ use tonic::{Request, Response, Status};
 use crate::claim::Claims;
 use crate::deal::Refusal;
 use crate::redis::Deals;
-use crate::{find, schedule};
+use crate::winners::Winners;
+use crate::{find, give_back, schedule};
 pub use reply::coupon;
 pub use request::coupon_from;
 
@@ -34,6 +36,10 @@ pub struct Promotion {
     pub deals: Deals,
     /// The way to a coupon.
     pub claims: Claims,
+    /// What is answered from memory.
+    pub winners: Winners,
+    /// Wakes the relay.
+    pub bell: Bell,
 }
 
 /// The service, ready to be served.
@@ -65,6 +71,16 @@ impl PromotionService for Promotion {
         .await
     }
 
+    async fn update_deal(&self, request: Request<pb::UpdateDealRequest>) -> Result<Response<pb::Deal>, Status> {
+        answer(until(&request, CALL_TIME), async {
+            let (deal_id, stock) = request::update_deal(request.into_inner())?;
+            let updated = schedule::update(&self.pool, &self.deals, &deal_id, stock).await;
+            self.winners.forget(&deal_id);
+            Ok(reply::deal(&updated?))
+        })
+        .await
+    }
+
     async fn claim_coupon(
         &self,
         request: Request<pb::ClaimCouponRequest>,
@@ -82,6 +98,17 @@ impl PromotionService for Promotion {
         answer(until(&request, CALL_TIME), async {
             let (deal_id, user_id) = request::claim(&request.get_ref().deal_id, &request.get_ref().user_id)?;
             Ok(coupon(&find::claim(&self.pool, &self.deals, deal_id, user_id).await?))
+        })
+        .await
+    }
+
+    async fn return_coupon(&self, request: Request<pb::ReturnCouponRequest>) -> Result<Response<pb::Coupon>, Status> {
+        answer(until(&request, CALL_TIME), async {
+            let (named, user_id) = request::return_coupon(request.get_ref())?;
+            let deal_id = named.0.clone();
+            let returned = give_back::coupon(&self.pool, &self.deals, &self.bell, named, user_id).await;
+            self.winners.forget(&deal_id);
+            Ok(coupon(&returned?))
         })
         .await
     }

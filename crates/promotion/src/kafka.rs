@@ -13,8 +13,11 @@ use crate::postgres::coupon::Change;
 use crate::record;
 
 const CLAIMED: &str = "booster.promotion.v1.CouponClaimed";
+const RETURNED: &str = "booster.promotion.v1.CouponReturned";
 /// The version of a coupon that was just issued.
 const FIRST: i64 = 1;
+/// The version of a coupon that was given back.
+const LAST: i64 = 2;
 
 /// What a journal entry tells: one event for each coupon.
 ///
@@ -23,21 +26,19 @@ const FIRST: i64 = 1;
 pub fn events(entry: &Entry) -> Result<Vec<Event>, Unreadable> {
     match entry.text("kind")? {
         "claimed" => claimed(entry),
+        "returned" => Ok(vec![returned(entry)?]),
         other => Err(Unreadable::new(format!("{other} is not a kind of entry"))),
     }
 }
 
 fn claimed(entry: &Entry) -> Result<Vec<Event>, Unreadable> {
-    let deal_id = DealId::parse(entry.text("deal")?).map_err(invalid)?;
-    let terms: Terms =
-        serde_json::from_str(entry.text("terms")?).map_err(|error| Unreadable::new(format!("terms: {error}")))?;
+    let (deal_id, terms) = deal(entry)?;
     let (claimed_ms, first) = (entry.number("at")?, entry.number("rank")?);
     let users: Vec<&str> = entry.text("users")?.split(',').collect();
     let seats: Vec<&str> = entry.text("seats")?.split(',').collect();
     if users.len() != seats.len() {
         return Err(Unreadable::new(format!("{} users and {} seats", users.len(), seats.len())));
     }
-    let traceparent = Some(entry.text("trace")?).filter(|trace| !trace.is_empty()).map(str::to_owned);
     let mut events = Vec::with_capacity(users.len());
     for (index, (user, seat)) in users.into_iter().zip(seats).enumerate() {
         let rank = first + i64::try_from(index).unwrap_or_default();
@@ -45,19 +46,44 @@ fn claimed(entry: &Entry) -> Result<Vec<Event>, Unreadable> {
         let user_id = UserId::parse(user).map_err(invalid)?;
         let coupon = Coupon::issued(deal_id.clone(), user_id, &terms, Grant { rank, claimed_ms });
         let payload = pb::CouponClaimed { coupon: Some(crate::grpc::coupon(&coupon)), seat };
-        events.push(Event {
-            id: entry.event_id(crate::SERVICE, index),
-            kind: CLAIMED.to_owned(),
-            source: crate::SERVICE.to_owned(),
-            subject: coupon.id(),
-            time: coupon.claimed_at,
-            sequence: FIRST,
-            partition_key: entry.tag.to_string(),
-            traceparent: traceparent.clone(),
-            payload: payload.encode_to_vec().into(),
-        });
+        events.push(event(entry, index, (CLAIMED, FIRST), &coupon, payload.encode_to_vec())?);
     }
     Ok(events)
+}
+
+fn returned(entry: &Entry) -> Result<Event, Unreadable> {
+    let (deal_id, terms) = deal(entry)?;
+    let user_id = UserId::parse(entry.text("user")?).map_err(invalid)?;
+    let grant = Grant { rank: entry.number("rank")?, claimed_ms: entry.number("claimed")? };
+    let coupon = Coupon::issued(deal_id, user_id, &terms, grant).returned();
+    let payload = pb::CouponReturned { coupon: Some(crate::grpc::coupon(&coupon)), seat: entry.number("seat")? };
+    event(entry, 0, (RETURNED, LAST), &coupon, payload.encode_to_vec())
+}
+
+fn deal(entry: &Entry) -> Result<(DealId, Terms), Unreadable> {
+    let deal_id = DealId::parse(entry.text("deal")?).map_err(invalid)?;
+    let terms = serde_json::from_str(entry.text("terms")?);
+    Ok((deal_id, terms.map_err(|error| Unreadable::new(format!("terms: {error}")))?))
+}
+
+fn event(
+    entry: &Entry,
+    index: usize,
+    (kind, sequence): (&str, i64),
+    coupon: &Coupon,
+    payload: Vec<u8>,
+) -> Result<Event, Unreadable> {
+    Ok(Event {
+        id: entry.event_id(crate::SERVICE, index),
+        kind: kind.to_owned(),
+        source: crate::SERVICE.to_owned(),
+        subject: coupon.id(),
+        time: kit::clock::from_millis(entry.number("at")?),
+        sequence,
+        partition_key: entry.tag.to_string(),
+        traceparent: Some(entry.text("trace")?).filter(|trace| !trace.is_empty()).map(str::to_owned),
+        payload: payload.into(),
+    })
 }
 
 /// What promotion's own events do to promotion's tables.
@@ -71,16 +97,87 @@ impl Effects for Records {
 }
 
 fn change(event: &Event) -> Result<Change, Unreadable> {
-    if event.kind != CLAIMED {
-        return Err(Unreadable::new(format!("{} is not a type of event", event.kind)));
-    }
-    let claimed = pb::CouponClaimed::decode(event.payload.clone())
-        .map_err(|error| Unreadable::new(format!("{CLAIMED}: {error}")))?;
-    let coupon = claimed.coupon.ok_or_else(|| Unreadable::new("the event has no coupon"))?;
+    let damaged = |error: prost::DecodeError| Unreadable::new(format!("{}: {error}", event.kind));
+    let (coupon, seat) = match event.kind.as_str() {
+        CLAIMED => {
+            let claimed = pb::CouponClaimed::decode(event.payload.clone()).map_err(damaged)?;
+            (claimed.coupon, claimed.seat)
+        }
+        RETURNED => {
+            let returned = pb::CouponReturned::decode(event.payload.clone()).map_err(damaged)?;
+            (returned.coupon, returned.seat)
+        }
+        other => return Err(Unreadable::new(format!("{other} is not a type of event"))),
+    };
+    let coupon = coupon.ok_or_else(|| Unreadable::new("the event has no coupon"))?;
     let coupon = crate::grpc::coupon_from(coupon).map_err(invalid)?;
-    Ok(Change { coupon, seat: claimed.seat, version: event.sequence })
+    Ok(Change { coupon, seat, version: event.sequence, inferred: false })
 }
 
 fn invalid(invalid: kit::error::Invalid) -> Unreadable {
     Unreadable::new(invalid.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use bus::journal::{EntryId, Position, Tag};
+
+    use super::*;
+
+    fn entry(changed: &[(&str, &str)]) -> Entry {
+        let terms = r#"{"venue_id":"v","prize":{"discount":{"off":{"percent":10},"max_amount":null,"min_order":null,"valid_for_seconds":60}}}"#;
+        let fields = [
+            ("kind", "claimed"),
+            ("deal", "lunch"),
+            ("at", "1700000000000"),
+            ("rank", "7"),
+            ("users", "ann,bob"),
+            ("seats", "3,8"),
+            ("terms", terms),
+            ("trace", ""),
+        ];
+        let mut fields: HashMap<String, bytes::Bytes> =
+            fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned().into())).collect();
+        for (name, value) in changed {
+            fields.insert((*name).to_owned(), (*value).to_owned().into());
+        }
+        let position = Position { epoch: 2, entry: EntryId { ms: 5, seq: 6 } };
+        Entry { tag: Tag::new(4).unwrap(), position, fields }
+    }
+
+    #[test]
+    fn an_entry_tells_one_event_for_each_coupon_and_the_event_the_row() {
+        let events = events(&entry(&[])).unwrap();
+        assert_eq!(events.len(), 2);
+        assert_eq!(events[1].id, "promotion/4/2/5-6/1");
+        assert_eq!(events[1].subject, "lunch-8");
+        assert_eq!(events[1].partition_key, "4");
+        let change = change(&events[1]).unwrap();
+        assert_eq!((change.coupon.rank, change.seat, change.version), (8, 8, 1));
+        assert_eq!(change.coupon.user_id.as_str(), "bob");
+        assert_eq!(change.coupon.claimed_at, kit::clock::from_millis(1_700_000_000_000));
+        assert_eq!(change.coupon.expires_at, Some(kit::clock::from_millis(1_700_000_060_000)));
+    }
+
+    #[test]
+    fn a_damaged_entry_is_not_an_event() {
+        let damages =
+            [("kind", "eaten"), ("seats", "3"), ("users", "a b,c"), ("rank", "x"), ("terms", "{"), ("deal", "")];
+        for damage in damages {
+            assert!(events(&entry(&[damage])).is_err(), "{damage:?}");
+        }
+    }
+
+    #[test]
+    fn a_foreign_or_damaged_event_is_not_a_row() {
+        let mut event = events(&entry(&[])).unwrap().remove(0);
+        event.payload = bytes::Bytes::from_static(b"\xff\xff");
+        assert!(change(&event).is_err());
+        event.payload = bytes::Bytes::new();
+        assert!(change(&event).is_err());
+        event.kind = "booster.order.v1.OrderPaid".to_owned();
+        assert!(change(&event).is_err());
+    }
 }

@@ -8,6 +8,8 @@ pub mod grpc;
 
 pub mod schedule;
 pub mod claim;
+pub mod winners;
+pub mod give_back;
 pub mod find;
 pub mod record;
 
@@ -23,6 +25,7 @@ use kit::config::Servers;
 use kit::redis::{Library, Redis};
 
 use crate::redis::Deals;
+use crate::winners::Winners;
 
 /// The service's name: its role and schema in PostgreSQL, its keys, its topic, its consumer group.
 pub const SERVICE: &str = "promotion";
@@ -51,10 +54,11 @@ pub async fn run(config: Config, process: &Process) -> anyhow::Result<()> {
 
     let bell = Bell::default();
     let deals = Deals::new(redis.clone(), &servers);
-    let claims = claim::Claims::start(process, &deals, &pool, &bell);
+    let winners = Winners::start(process, &deals);
+    let claims = claim::Claims::start(process, &deals, &pool, &bell, &winners);
     let (pusher_pool, pusher_deals) = (pool.clone(), deals.clone());
     process.spawn(Stage::Work, "pusher", |told| schedule::run_pusher(pusher_pool, pusher_deals, told));
-    bus::relay::spawn(process, relay(&servers, redis.clone(), pool.clone(), bell)?);
+    bus::relay::spawn(process, relay(&servers, redis.clone(), pool.clone(), bell.clone())?);
     bus::consumer::spawn(process, consumer(&servers, pool.clone())).context("Kafka consumer")?;
     let last_pool = pool.clone();
     process.spawn(Stage::Store, "stores", |told| async move {
@@ -64,7 +68,7 @@ pub async fn run(config: Config, process: &Process) -> anyhow::Result<()> {
         Ok(())
     });
 
-    process.serve(grpc::server(grpc::Promotion { pool, deals, claims }));
+    process.serve(grpc::server(grpc::Promotion { pool, deals, claims, winners, bell }));
     process.readiness().ready(SERVICE);
     Ok(())
 }

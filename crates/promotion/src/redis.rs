@@ -2,23 +2,37 @@
 
 mod reply;
 
+use std::collections::HashMap;
+
 use bus::journal::{Keys, Tag};
 use fred::types::Value;
 use kit::config::Servers;
 use kit::redis::{CallError, Library, Redis};
 
 use crate::coupon::Grant;
-use crate::deal::{Course, DealId, Terms, UserId, Wish};
+use crate::deal::{Course, DealId, Refusal, Terms, UserId, Wish};
 use reply::Reply;
 
 /// The functions of this service. The number grows with every change of what a function takes, does or answers.
 pub const LIBRARY: Library = Library {
     name: "promotion_1",
-    sources: &[bus::redis::FENCE, include_str!("redis/deal.lua"), include_str!("redis/claim.lua")],
+    sources: &[
+        bus::redis::FENCE,
+        include_str!("redis/deal.lua"),
+        include_str!("redis/claim.lua"),
+        include_str!("redis/coupon.lua"),
+        include_str!("redis/winners.lua"),
+    ],
 };
 
 /// How many entries a journal may hold before claims are refused: with 256 claims each it is far below `maxmemory`.
 pub const JOURNAL_LIMIT: u32 = 20_000;
+
+/// The most holders that are read at once: Redis does nothing else meanwhile.
+const WINNERS_MOST: u32 = 100_000;
+
+/// The version of the order that a deal is put with; newer ones are decided on afterwards.
+const FIRST_VERSION: i64 = 1;
 
 /// The deals in Redis.
 #[derive(Clone)]
@@ -63,7 +77,7 @@ pub enum Outcome {
     /// Taken before.
     Held(Grant),
     /// Taken before, and given back.
-    Returned,
+    Returned(Grant),
     /// Nothing is left.
     SoldOut,
     /// It opens later.
@@ -80,6 +94,63 @@ pub enum Outcome {
     Full,
 }
 
+/// What Redis decided on an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Updated {
+    /// The stock in force.
+    pub stock: i64,
+    /// Why the order was refused, if it was.
+    pub refusal: Option<Refusal>,
+}
+
+/// What became of a return.
+#[derive(Debug)]
+pub enum GivenBack {
+    /// It is given back, now or before.
+    Yes(Terms, Grant),
+    /// Somebody else holds this rank.
+    NotOwner,
+    /// Nobody ever had this rank.
+    NotFound,
+}
+
+/// A sold out deal, and who holds its coupons.
+#[derive(Debug)]
+pub struct Sold {
+    /// The time by which this is so, in milliseconds.
+    pub now_ms: i64,
+    /// Counts returns and raises.
+    pub round: i64,
+    /// Counts every change of the deal.
+    pub sequence: i64,
+    /// When it closes, in milliseconds.
+    pub closes_ms: i64,
+    /// What every coupon of the deal says.
+    pub terms: Terms,
+    /// Who holds what.
+    pub holders: HashMap<Box<str>, Held>,
+}
+
+/// What one user took of a deal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// The order number of the yes.
+    pub rank: i64,
+    /// When, in milliseconds.
+    pub claimed_ms: i64,
+    /// Whether it was given back.
+    pub returned: bool,
+}
+
+/// Round and sequence of several deals.
+#[derive(Debug)]
+pub struct Rounds {
+    /// The time by which this is so, in milliseconds.
+    pub now_ms: i64,
+    /// One pair for each deal, in their order; zeros where it is missing.
+    pub rounds: Vec<(i64, i64)>,
+}
+
 impl Deals {
     /// Names the keys within the namespace of `servers`.
     #[must_use]
@@ -88,10 +159,10 @@ impl Deals {
     }
 
     /// Puts a deal that is not there yet, unarmed.
-    pub async fn put(&self, wish: &Wish, version: i64) -> Result<Answer<()>, CallError> {
+    pub async fn put(&self, wish: &Wish) -> Result<Answer<()>, CallError> {
         let terms = serde_json::to_string(&wish.terms).unwrap_or_default();
         let args = vec![
-            version.to_string(),
+            FIRST_VERSION.to_string(),
             wish.stock.to_string(),
             kit::clock::to_millis(wish.opens_at).to_string(),
             kit::clock::to_millis(wish.closes_at).to_string(),
@@ -99,26 +170,64 @@ impl Deals {
             terms,
         ];
         let reply = self.call("promotion_put_1", &wish.deal_id, &["deal", "held", "seats"], values(args)).await?;
-        Ok(reply.answer(|_| Some(()))?)
+        reply.answer(|_| Some(()))
     }
 
     /// Arms a deal that was put.
     pub async fn arm(&self, deal_id: &DealId) -> Result<Answer<()>, CallError> {
         let reply = self.call("promotion_arm_1", deal_id, &["deal"], Vec::new()).await?;
-        Ok(reply.answer(|_| Some(()))?)
+        reply.answer(|_| Some(()))
     }
 
     /// The deal as it stands.
     pub async fn look(&self, deal_id: &DealId) -> Result<Answer<Course>, CallError> {
         let reply = self.call("promotion_look_1", deal_id, &["deal", "seats"], Vec::new()).await?;
-        Ok(reply.answer(Reply::course)?)
+        reply.answer(Reply::course)
+    }
+
+    /// Decides on a newer order for the stock; an older one is ignored.
+    pub async fn update(&self, deal_id: &DealId, version: i64, stock: i64) -> Result<Answer<Updated>, CallError> {
+        let args = values(vec![version.to_string(), stock.to_string()]);
+        let reply = self.call("promotion_update_1", deal_id, &["deal"], args).await?;
+        reply.answer(Reply::updated)
+    }
+
+    /// Gives a coupon back.
+    pub async fn give_back(
+        &self,
+        deal_id: &DealId,
+        user: &UserId,
+        rank: i64,
+        trace: &str,
+    ) -> Result<Answer<GivenBack>, CallError> {
+        let tag = Tag::of(deal_id.as_str());
+        let mut keys = self.keys(deal_id, &["deal", "held", "seats"]);
+        keys.push(self.keys.journal(tag));
+        let args = [deal_id.as_str(), user.as_str(), &rank.to_string(), trace].map(Value::from).to_vec();
+        let value = self.lane(tag).call("promotion_return_1", keys, args).await?;
+        Reply::new(value).given_back()
+    }
+
+    /// Who won a deal; nothing where it is not sold out, or has more than [`WINNERS_MOST`] holders.
+    pub async fn winners(&self, deal_id: &DealId) -> Result<Answer<Option<Sold>>, CallError> {
+        let args = vec![Value::from(WINNERS_MOST.to_string())];
+        let reply = self.call("promotion_winners_1", deal_id, &["deal", "held", "seats"], args).await?;
+        reply.sold()
+    }
+
+    /// Round and sequence of several deals of one tag.
+    pub async fn rounds(&self, tag: Tag, deals: &[DealId]) -> Result<Answer<Rounds>, CallError> {
+        let mut keys = vec![self.keys.fence(tag)];
+        keys.extend(deals.iter().map(|deal_id| self.keys.key(tag, format_args!("deal:{deal_id}"))));
+        let value = self.lane(tag).call("promotion_rounds_1", keys, Vec::new()).await?;
+        Reply::new(value).answer(|reply| reply.rounds(deals.len()))
     }
 
     /// What one user holds.
     pub async fn find(&self, deal_id: &DealId, user: &UserId) -> Result<Answer<(Terms, Option<Outcome>)>, CallError> {
         let args = vec![Value::from(user.as_str())];
         let reply = self.call("promotion_find_1", deal_id, &["deal", "held"], args).await?;
-        Ok(reply.answer(Reply::holding)?)
+        reply.answer(Reply::holding)
     }
 
     /// Claims one coupon for each user, in one step. Past `not_after_ms`, by the time of Redis, nothing new is taken.
@@ -139,7 +248,7 @@ impl Deals {
         let mut keys = self.keys(deal_id, &["deal", "held", "seats"]);
         keys.push(self.keys.journal(tag));
         let value = self.lane(tag).call("promotion_claim_1", keys, args).await?;
-        Ok(Reply::new(value).answer(|reply| reply.claimed(users.len()))?)
+        Reply::new(value).answer(|reply| reply.claimed(users.len()))
     }
 
     async fn call(

@@ -46,6 +46,21 @@ pub async fn create(pool: &Pool, deals: &Deals, wish: Wish, request: Option<Requ
     find::deal(pool, deals, &deal_id).await
 }
 
+/// Orders another stock. What is wished for is written down first, with a version that only PostgreSQL counts; Redis
+/// decides by its own record, and its answer is what readers see.
+///
+/// # Errors
+/// [`Refusal::DealNotFound`], [`Refusal::Frozen`], [`Refusal::DealOver`], [`Refusal::StockShrinks`];
+/// [`Error::Unavailable`] where it may or may not come to be.
+pub async fn update(pool: &Pool, deals: &Deals, deal_id: &DealId, stock: i64) -> Result<Deal, Error<Refusal>> {
+    let row = rows::wish(pool, deal_id, stock).await?.ok_or(Refusal::DealNotFound)?;
+    let refusal = push(pool, deals, &row).await?;
+    match refusal {
+        Some(refusal) => Err(refusal.into()),
+        None => find::deal(pool, deals, deal_id).await,
+    }
+}
+
 /// Finishes what was begun: every few seconds, until told to stop.
 pub async fn run_pusher(pool: Pool, deals: Deals, told: CancellationToken) -> anyhow::Result<()> {
     while told.run_until_cancelled(tokio::time::sleep(PUSH_EVERY)).await.is_some() {
@@ -60,7 +75,7 @@ async fn push_pending(pool: &Pool, deals: &Deals) -> Result<(), Error<Refusal>> 
     for row in rows::pending(pool, PUSH_MOST).await? {
         let deal_id = &row.wish.deal_id;
         match push(pool, deals, &row).await {
-            Ok(()) => tracing::info!(deal = %deal_id, "a deal that was begun is finished"),
+            Ok(_) => tracing::info!(deal = %deal_id, "a deal that was begun is finished"),
             // One deal that is frozen must not keep the others waiting.
             Err(Error::Refused(refusal)) => tracing::warn!(deal = %deal_id, ?refusal, "a deal cannot be finished"),
             Err(error) => return Err(error),
@@ -70,22 +85,24 @@ async fn push_pending(pool: &Pool, deals: &Deals) -> Result<(), Error<Refusal>> 
     Ok(())
 }
 
-/// Puts, notes, arms, notes. A deal that was once noted as armed is never put again: what Redis has lost stays lost, and
-/// frozen.
-async fn push(pool: &Pool, deals: &Deals, row: &Row) -> Result<(), Error<Refusal>> {
+/// Puts, notes, arms, has the newest order decided, notes. A deal that was once noted as armed is never put again: what
+/// Redis has lost stays lost, and frozen. Returns why Redis refused the newest order, if it did.
+async fn push(pool: &Pool, deals: &Deals, row: &Row) -> Result<Option<Refusal>, Error<Refusal>> {
     let deal_id = &row.wish.deal_id;
     if !row.armed {
-        done(deals.put(&row.wish, row.version).await?)?;
+        there(deals.put(&row.wish).await?)?;
         rows::armed(pool, deal_id).await?;
     }
-    done(deals.arm(deal_id).await?)?;
-    Ok(rows::applied(pool, deal_id, row.version).await?)
+    there(deals.arm(deal_id).await?)?;
+    let updated = there(deals.update(deal_id, row.version, row.wanted_stock).await?)?;
+    rows::applied(pool, deal_id, row.version, updated.stock).await?;
+    Ok(updated.refusal)
 }
 
 /// A deal that is missing was noted as armed and is lost.
-fn done(answer: Answer<()>) -> Result<(), Error<Refusal>> {
+fn there<T>(answer: Answer<T>) -> Result<T, Error<Refusal>> {
     match answer {
-        Answer::Found(()) => Ok(()),
+        Answer::Found(found) => Ok(found),
         Answer::Frozen | Answer::Missing => Err(Refusal::Frozen.into()),
     }
 }

@@ -1,7 +1,11 @@
 //! Code generated from `proto/`, and nothing else: one module per package, plus the [`DESCRIPTORS`] that reflection
 //! answers from.
-#![expect(missing_docs, reason = "generated: the documentation of a field is the comment in its .proto file")]
-#![expect(clippy::large_enum_variant, clippy::doc_lazy_continuation, reason = "generated")]
+#![expect(
+    missing_docs,
+    clippy::allow_attributes_without_reason,
+    clippy::too_many_lines,
+    reason = "generated: the documentation of a field is the comment in its .proto file"
+)]
 
 /// The encoded `FileDescriptorSet` of every package, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

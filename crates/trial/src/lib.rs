@@ -1,1 +1,5 @@
-//! .
+#![doc = include_str!("../README.md")]
+
+pub mod rush;
+pub mod process;
+pub mod ground;

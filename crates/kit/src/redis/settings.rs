@@ -13,7 +13,7 @@ pub(super) async fn check(client: &Client, servers: &Servers) -> anyhow::Result<
     for line in nodes.lines() {
         let mut words = line.split(' ');
         let (Some(_id), Some(address), Some(flags)) = (words.next(), words.next(), words.next()) else { continue };
-        if flags.contains("fail") || flags.contains("noaddr") || flags.contains("handshake") {
+        if flags.split(',').any(|flag| ["fail", "fail?", "noaddr", "handshake"].contains(&flag)) {
             // It cannot be asked now; it is asked when it comes back.
             tracing::warn!(address, flags, "a Redis node is away, its settings are checked when it returns");
             continue;

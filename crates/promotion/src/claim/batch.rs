@@ -24,6 +24,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 pub(super) struct Settled {
     /// Whether anything was issued.
     pub(super) issued: bool,
+    /// Whether nothing is left of the deal.
+    pub(super) sold_out: bool,
     /// Claims that came too late in Redis and took nothing: they are asked anew.
     pub(super) again: Vec<Claim>,
 }
@@ -67,7 +69,8 @@ pub(super) async fn settle(
                 let last = copies == 1 || claimed.now_ms > not_after_ms;
                 issued |= tell(deal_id, &claimed, &mut open, last);
                 if last {
-                    return Settled { issued, again: open.into_iter().flatten().collect() };
+                    let sold_out = claimed.outcomes.contains(&Outcome::SoldOut);
+                    return Settled { issued, sold_out, again: open.into_iter().flatten().collect() };
                 }
             }
             // No copy of this batch has taken anything, and none will: the tag is closed, or the deal not there.
@@ -88,7 +91,7 @@ pub(super) async fn settle(
             }
         }
         if told.is_cancelled() && open.iter().flatten().all(|claim| claim.reply.is_closed()) {
-            return Settled { issued, again: Vec::new() };
+            return Settled { issued, sold_out: false, again: Vec::new() };
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSES.1);
@@ -124,7 +127,7 @@ fn answer(deal_id: &DealId, user: &UserId, terms: &Terms, claimed: &Claimed, out
     let refusal = match outcome {
         Outcome::Won(grant) => return yes(grant, false),
         Outcome::Held(grant) => return yes(grant, true),
-        Outcome::Returned => Refusal::CouponReturned,
+        Outcome::Returned(_) => Refusal::CouponReturned,
         Outcome::SoldOut => Refusal::SoldOut,
         Outcome::NotOpen => Refusal::NotOpen {
             opens_in: Duration::from_millis(u64::try_from(claimed.opens_ms - claimed.now_ms).unwrap_or_default()),
@@ -142,7 +145,7 @@ fn refuse(open: Vec<Option<Claim>>, issued: bool, no: impl Fn() -> No) -> Settle
     for claim in open.into_iter().flatten() {
         let _ = claim.reply.send(Err(no()));
     }
-    Settled { issued, again: Vec::new() }
+    Settled { issued, sold_out: false, again: Vec::new() }
 }
 
 fn own_ms() -> i64 {

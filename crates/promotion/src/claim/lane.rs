@@ -15,10 +15,12 @@ use super::batch::{self, Settled};
 use super::{BATCH, Claim, No};
 use crate::deal::DealId;
 use crate::redis::Deals;
+use crate::winners::Winners;
 
 pub(super) struct Lane {
     deals: Deals,
     bell: Bell,
+    winners: Winners,
     clock: batch::Clock,
     queues: HashMap<DealId, Queue>,
     in_flight: FuturesUnordered<BoxFuture<'static, (DealId, Settled)>>,
@@ -32,8 +34,15 @@ struct Queue {
 }
 
 impl Lane {
-    pub(super) fn new(deals: Deals, bell: Bell) -> Self {
-        Self { deals, bell, clock: batch::Clock::default(), queues: HashMap::new(), in_flight: FuturesUnordered::new() }
+    pub(super) fn new(deals: Deals, bell: Bell, winners: Winners) -> Self {
+        Self {
+            deals,
+            bell,
+            winners,
+            clock: batch::Clock::default(),
+            queues: HashMap::new(),
+            in_flight: FuturesUnordered::new(),
+        }
     }
 
     /// Takes claims until told to stop; then those that are here are answered first.
@@ -108,6 +117,9 @@ impl Lane {
     fn settle(&mut self, deal_id: &DealId, settled: Settled, told: &CancellationToken) {
         if settled.issued {
             self.bell.ring(Tag::of(deal_id.as_str()));
+        }
+        if settled.sold_out {
+            self.winners.sold_out(deal_id);
         }
         if let Some(queue) = self.queues.get_mut(deal_id) {
             queue.busy = false;

@@ -28,6 +28,12 @@ pub enum Refusal {
     PassRequired,
     /// Nothing is left.
     SoldOut,
+    /// The coupon is somebody else's.
+    NotOwner,
+    /// The deal is over: nothing of it can be changed.
+    DealOver,
+    /// The stock of a deal only grows.
+    StockShrinks,
 }
 
 /// When a frozen deal may be looked at again.
@@ -41,8 +47,10 @@ impl kit::error::Refusal for Refusal {
             Self::DealNotFound | Self::CouponNotFound => Code::NotFound,
             Self::DealExists => Code::AlreadyExists,
             Self::Frozen => Code::Unavailable,
-            Self::CouponReturned | Self::NotOpen { .. } | Self::Closed => Code::FailedPrecondition,
-            Self::PassRequired => Code::PermissionDenied,
+            Self::CouponReturned | Self::NotOpen { .. } | Self::Closed | Self::DealOver | Self::StockShrinks => {
+                Code::FailedPrecondition
+            }
+            Self::PassRequired | Self::NotOwner => Code::PermissionDenied,
             Self::SoldOut => Code::ResourceExhausted,
         }
     }
@@ -58,6 +66,9 @@ impl kit::error::Refusal for Refusal {
             Self::Closed => "CLOSED",
             Self::PassRequired => "PASS_REQUIRED",
             Self::SoldOut => "SOLD_OUT",
+            Self::NotOwner => "NOT_OWNER",
+            Self::DealOver => "DEAL_OVER",
+            Self::StockShrinks => "STOCK_SHRINKS",
         }
     }
 
@@ -72,6 +83,9 @@ impl kit::error::Refusal for Refusal {
             Self::Closed => "the deal is over".to_owned(),
             Self::PassRequired => "the deal needs a pass of the waiting room, which cannot be had yet".to_owned(),
             Self::SoldOut => "every coupon has been claimed".to_owned(),
+            Self::NotOwner => "the coupon is somebody else's".to_owned(),
+            Self::DealOver => "the deal is over, nothing of it can be changed".to_owned(),
+            Self::StockShrinks => "the stock of a deal only grows".to_owned(),
         }
     }
 
@@ -85,7 +99,10 @@ impl kit::error::Refusal for Refusal {
             | Self::CouponReturned
             | Self::Closed
             | Self::PassRequired
-            | Self::SoldOut => None,
+            | Self::SoldOut
+            | Self::NotOwner
+            | Self::DealOver
+            | Self::StockShrinks => None,
         }
     }
 }

@@ -8,8 +8,8 @@ use proto::r#type::v1 as types;
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
-use crate::coupon::{Coupon, State};
-use crate::deal::{DealId, Discount, Money, Off, Prize, RequestId, Terms, UserId, VenueId, Wish};
+use crate::coupon::{self, Coupon, State};
+use crate::deal::{DealId, Discount, Money, Off, Prize, RequestId, STOCK_MOST, Terms, UserId, VenueId, Wish};
 use crate::schedule::Request;
 
 pub(super) fn create_deal(mut asked: pb::CreateDealRequest) -> Result<(Wish, Option<Request>), Invalid> {
@@ -42,6 +42,26 @@ pub(super) fn create_deal(mut asked: pb::CreateDealRequest) -> Result<(Wish, Opt
 
 pub(super) fn deal_id(text: &str) -> Result<DealId, Invalid> {
     DealId::parse(text)
+}
+
+pub(super) fn update_deal(asked: pb::UpdateDealRequest) -> Result<(DealId, i64), Invalid> {
+    let deal = asked.deal.ok_or_else(|| Invalid::new("deal", "is missing"))?;
+    let deal_id = inside(DealId::parse(&deal.deal_id))?;
+    let paths = asked.update_mask.map(|mask| mask.paths).unwrap_or_default();
+    if paths.is_empty() {
+        return Err(Invalid::new("update_mask", "is empty; it says what to change: stock"));
+    }
+    if let Some(other) = paths.iter().find(|path| *path != "stock") {
+        return Err(Invalid::new("update_mask", format!("has {other:?}; only stock can be changed")));
+    }
+    if !(1..=STOCK_MOST).contains(&deal.stock) {
+        return Err(Invalid::new("deal.stock", format!("is {}; it is 1 to {STOCK_MOST}", deal.stock)));
+    }
+    Ok((deal_id, deal.stock))
+}
+
+pub(super) fn return_coupon(asked: &pb::ReturnCouponRequest) -> Result<((DealId, i64), UserId), Invalid> {
+    Ok((coupon::parse_id(&asked.coupon_id)?, UserId::parse(&asked.user_id)?))
 }
 
 pub(super) fn claim(deal_id: &str, user_id: &str) -> Result<(DealId, UserId), Invalid> {

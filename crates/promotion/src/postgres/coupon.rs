@@ -16,6 +16,8 @@ pub struct Change {
     pub seat: i64,
     /// Counts the coupon's changes.
     pub version: i64,
+    /// Whether it is stored as returned only because a higher rank sits on its seat.
+    pub inferred: bool,
 }
 
 /// Where a page begins: after this coupon.
@@ -29,16 +31,26 @@ pub struct After {
     pub rank: i64,
 }
 
-/// Writes the changes down; a row that is newer stays as it is. One change per coupon, in any order.
+/// Writes the changes down; a row that is newer stays as it is. One change per coupon. One whose seat a higher rank has
+/// already taken is stored as returned: its own return is still on the way.
 pub async fn upsert(tx: &mut Tx, changes: &[Change]) -> Result<(), Failure> {
     let columns = Columns::of(changes);
     sqlx::query!(
         r#"INSERT INTO promotion.coupon AS mine (deal_id, rank, user_id, seat, venue_id, prize, state, version,
-             claimed_at, expires_at, order_id)
-           SELECT * FROM UNNEST($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::jsonb[], $7::text[],
-             $8::bigint[], $9::timestamptz[], $10::timestamptz[], $11::text[])
+             claimed_at, expires_at, order_id, inferred)
+           SELECT new.deal_id, new.rank, new.user_id, new.seat, new.venue_id, new.prize,
+             CASE WHEN overtaken THEN 'RETURNED' ELSE new.state END, new.version, new.claimed_at, new.expires_at,
+             new.order_id, new.inferred OR overtaken
+           FROM UNNEST($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::jsonb[], $7::text[],
+             $8::bigint[], $9::timestamptz[], $10::timestamptz[], $11::text[], $12::boolean[])
+             AS new (deal_id, rank, user_id, seat, venue_id, prize, state, version, claimed_at, expires_at, order_id,
+               inferred)
+           CROSS JOIN LATERAL (SELECT new.state <> 'RETURNED' AND EXISTS (
+             SELECT FROM promotion.coupon AS other
+             WHERE other.deal_id = new.deal_id AND other.seat = new.seat AND other.rank > new.rank
+               AND other.state <> 'RETURNED') AS overtaken) AS seat
            ON CONFLICT (deal_id, rank) DO UPDATE SET state = excluded.state, version = excluded.version,
-             order_id = excluded.order_id, inferred = false
+             order_id = excluded.order_id, inferred = excluded.inferred
            WHERE mine.version < excluded.version"#,
         &columns.deal_ids,
         &columns.ranks,
@@ -51,6 +63,7 @@ pub async fn upsert(tx: &mut Tx, changes: &[Change]) -> Result<(), Failure> {
         &columns.claimed_at,
         &columns.expires_at as _,
         &columns.order_ids as _,
+        &columns.inferred,
     )
     .execute(&mut **tx)
     .await?;
@@ -174,12 +187,14 @@ struct Columns {
     claimed_at: Vec<OffsetDateTime>,
     expires_at: Vec<Option<OffsetDateTime>>,
     order_ids: Vec<Option<String>>,
+    inferred: Vec<bool>,
 }
 
 impl Columns {
     fn of(changes: &[Change]) -> Self {
         let mut columns = Self::default();
-        for Change { coupon, seat, version } in changes {
+        for Change { coupon, seat, version, inferred } in changes {
+            columns.inferred.push(*inferred);
             columns.deal_ids.push(coupon.deal_id.to_string());
             columns.ranks.push(coupon.rank);
             columns.user_ids.push(coupon.user_id.to_string());

@@ -13,6 +13,8 @@ pub struct Row {
     pub wish: Wish,
     /// Counts what was ordered.
     pub version: i64,
+    /// The stock that was last ordered; `wish` has the one in force.
+    pub wanted_stock: i64,
     /// Whether it is known to be in Redis: then it is never put there again.
     pub armed: bool,
     /// Whether Redis has decided on the newest order.
@@ -23,7 +25,7 @@ pub struct Row {
 #[derive(Debug)]
 pub enum Created {
     /// It is written down, now or by an earlier sending of the same request.
-    Yes(Row),
+    Yes(Box<Row>),
     /// The request's id was used for something else.
     RequestIdReused,
     /// Another request made a deal of this name.
@@ -52,9 +54,9 @@ pub async fn create(
         }
     }
     let new = sqlx::query!(
-        "INSERT INTO promotion.deal (deal_id, tag, venue_id, state, version, title, stock, opens_at, closes_at, prize,
-           pass_required)
-         VALUES ($1, $2, $3, 'CREATED', 1, $4, $5, $6, $7, $8, $9) ON CONFLICT (deal_id) DO NOTHING",
+        "INSERT INTO promotion.deal (deal_id, tag, venue_id, state, version, title, stock, wanted_stock, opens_at, closes_at,
+           prize, pass_required)
+         VALUES ($1, $2, $3, 'CREATED', 1, $4, $5, $5, $6, $7, $8, $9) ON CONFLICT (deal_id) DO NOTHING",
         wish.deal_id.as_str(),
         tag,
         wish.terms.venue_id,
@@ -71,7 +73,8 @@ pub async fn create(
         return Ok(Created::Exists);
     }
     kit::postgres::commit(tx).await?;
-    Ok(Created::Yes(Row { wish: wish.clone(), version: 1, armed: false, applied: false }))
+    let row = Row { wish: wish.clone(), version: 1, wanted_stock: wish.stock, armed: false, applied: false };
+    Ok(Created::Yes(Box::new(row)))
 }
 
 /// The same request again answers the same deal.
@@ -87,7 +90,7 @@ async fn repeated(pool: &Pool, request_id: &RequestId, digest: &[u8]) -> Result<
         return Ok(Created::RequestIdReused);
     }
     let row = row(pool, &made.deal_id).await?;
-    Ok(row.map_or(Created::RequestIdReused, Created::Yes))
+    Ok(row.map_or(Created::RequestIdReused, |row| Created::Yes(Box::new(row))))
 }
 
 /// Notes that the deal is in Redis, about to be armed there.
@@ -98,12 +101,28 @@ pub async fn armed(pool: &Pool, deal_id: &DealId) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Notes that Redis has decided on an order.
-pub async fn applied(pool: &Pool, deal_id: &DealId, version: i64) -> Result<(), Failure> {
+/// Writes down what is wished for. None where there is no such deal.
+pub async fn wish(pool: &Pool, deal_id: &DealId, stock: i64) -> Result<Option<Row>, Failure> {
+    let row = sqlx::query_as!(
+        Columns,
+        r#"UPDATE promotion.deal SET version = version + 1, wanted_stock = $2 WHERE deal_id = $1
+           RETURNING deal_id, venue_id, state, version, applied, title, stock, wanted_stock, opens_at, closes_at,
+             prize AS "prize: Json<Prize>", pass_required"#,
+        deal_id.as_str(),
+        stock,
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.and_then(Columns::into_row))
+}
+
+/// Notes what Redis has decided on an order, and on all before it.
+pub async fn applied(pool: &Pool, deal_id: &DealId, version: i64, stock: i64) -> Result<(), Failure> {
     sqlx::query!(
-        "UPDATE promotion.deal SET applied = greatest(applied, $2) WHERE deal_id = $1",
+        "UPDATE promotion.deal SET applied = $2, stock = greatest(stock, $3) WHERE deal_id = $1 AND applied < $2",
         deal_id.as_str(),
         version,
+        stock,
     )
     .execute(pool)
     .await?;
@@ -129,7 +148,8 @@ pub async fn get(pool: &Pool, deal_id: &DealId) -> Result<Option<Row>, Failure> 
 pub async fn pending(pool: &Pool, limit: i64) -> Result<Vec<Row>, Failure> {
     let rows = sqlx::query_as!(
         Columns,
-        r#"SELECT deal_id, venue_id, state, version, applied, title, stock, opens_at, closes_at, prize AS "prize: Json<Prize>",
+        r#"SELECT deal_id, venue_id, state, version, applied, title, stock, wanted_stock,
+             opens_at, closes_at, prize AS "prize: Json<Prize>",
              pass_required
            FROM promotion.deal
            WHERE (state = 'CREATED' OR applied < version) AND created_at < clock_timestamp() - interval '2 seconds'
@@ -152,7 +172,8 @@ pub async fn forget_requests(pool: &Pool) -> Result<u64, Failure> {
 async fn row(pool: &Pool, deal_id: &str) -> Result<Option<Row>, Failure> {
     let row = sqlx::query_as!(
         Columns,
-        r#"SELECT deal_id, venue_id, state, version, applied, title, stock, opens_at, closes_at, prize AS "prize: Json<Prize>",
+        r#"SELECT deal_id, venue_id, state, version, applied, title, stock, wanted_stock,
+             opens_at, closes_at, prize AS "prize: Json<Prize>",
              pass_required
            FROM promotion.deal WHERE deal_id = $1"#,
         deal_id,
@@ -170,6 +191,7 @@ struct Columns {
     applied: i64,
     title: String,
     stock: i64,
+    wanted_stock: i64,
     opens_at: OffsetDateTime,
     closes_at: OffsetDateTime,
     prize: Json<Prize>,
@@ -188,6 +210,12 @@ impl Columns {
             closes_at: self.closes_at,
             pass_required: self.pass_required,
         };
-        Some(Row { wish, version: self.version, armed: self.state == "ARMED", applied: self.applied >= self.version })
+        Some(Row {
+            wish,
+            version: self.version,
+            wanted_stock: self.wanted_stock,
+            armed: self.state == "ARMED",
+            applied: self.applied >= self.version,
+        })
     }
 }

@@ -1,4 +1,4 @@
--- A deal: put, armed, read.
+-- A deal: put, armed, changed, read.
 --
 -- KEYS  1 fence  2 deal  3 held  4 seats; all of one tag:
 --   {promotion:<tag>}:deal:<id>   hash: stock, issued (ranks given), seats (seats ever given), round, sequence, version,
@@ -60,6 +60,43 @@ local function look(keys)
     row[10], row[11] }
 end
 
+-- Why an order cannot be carried out, or nil.
+local function update_refusal(deal, tag, stock)
+  if deal.closed ~= '' or tag.now >= deal.closes then return 'DEAL_OVER' end
+  if stock < deal.stock then return 'STOCK_SHRINKS' end
+  return nil
+end
+
+-- Decides on a newer order for the stock; an older one is ignored. KEYS 1 and 2. A raise begins a new round.
+-- ARGV  1 version  2 stock
+-- ->    { "OK", now, stock in force, reason of a refusal or "" }, { "FROZEN" } or { "MISSING", now }
+local function update(keys, args)
+  local tag = open_tag(keys[1])
+  if not tag then
+    return { 'FROZEN' }
+  end
+  local row = redis.call('HMGET', keys[2], 'stock', 'closes', 'closed', 'version')
+  if not row[1] then
+    return { 'MISSING', tag.now }
+  end
+  local deal = { stock = tonumber(row[1]), closes = tonumber(row[2]), closed = row[3] }
+  local stock = tonumber(args[2])
+  if tonumber(args[1]) <= tonumber(row[4]) then
+    return { 'OK', tag.now, deal.stock, '' }
+  end
+  local why = update_refusal(deal, tag, stock)
+  redis.call('HSET', keys[2], 'version', args[1])
+  if not why and stock > deal.stock then
+    redis.call('HSET', keys[2], 'stock', args[2])
+    redis.call('HINCRBY', keys[2], 'round', 1)
+    redis.call('HINCRBY', keys[2], 'sequence', 1)
+    deal.stock = stock
+  end
+  keep_time(keys[1], tag)
+  return { 'OK', tag.now, deal.stock, why or '' }
+end
+
 redis.register_function('promotion_put_1', put)
 redis.register_function('promotion_arm_1', arm)
+redis.register_function('promotion_update_1', update)
 redis.register_function({ function_name = 'promotion_look_1', callback = look, flags = { 'no-writes' } })

@@ -1,12 +1,14 @@
 //! Replies of the functions, read.
 
+use std::collections::HashMap;
+
 use fred::error::{Error as RedisError, ErrorKind};
 use fred::types::Value;
 use kit::redis::CallError;
 
-use super::{Answer, Claimed, Outcome};
+use super::{Answer, Claimed, GivenBack, Held, Outcome, Rounds, Sold, Updated};
 use crate::coupon::Grant;
-use crate::deal::{Course, Terms};
+use crate::deal::{Course, Refusal, Terms};
 
 /// A reply, read from its front. The first part is the status.
 pub(super) struct Reply {
@@ -58,6 +60,59 @@ impl Reply {
         Some((terms, held))
     }
 
+    pub(super) fn updated(&mut self) -> Option<Updated> {
+        let (_now, stock) = (self.number()?, self.number()?);
+        let refusal = match self.text()?.as_str() {
+            "" => None,
+            "DEAL_OVER" => Some(Refusal::DealOver),
+            "STOCK_SHRINKS" => Some(Refusal::StockShrinks),
+            _ => return None,
+        };
+        Some(Updated { stock, refusal })
+    }
+
+    /// Besides the usual, "NO" and why.
+    pub(super) fn given_back(self) -> Result<Answer<GivenBack>, CallError> {
+        let mut parts = self.parts.as_slice().iter().map(Value::as_str);
+        match (parts.next().flatten().as_deref(), parts.next().flatten().as_deref()) {
+            (Some("NO"), Some("NOT_OWNER")) => Ok(Answer::Found(GivenBack::NotOwner)),
+            (Some("NO"), Some("NOT_FOUND")) => Ok(Answer::Found(GivenBack::NotFound)),
+            _ => {
+                drop(parts);
+                self.answer(|reply| match reply.holding()? {
+                    (terms, Some(Outcome::Returned(grant))) => Some(GivenBack::Yes(terms, grant)),
+                    _ => None,
+                })
+            }
+        }
+    }
+
+    /// Besides the usual, "NO" where there is nothing to remember.
+    pub(super) fn sold(self) -> Result<Answer<Option<Sold>>, CallError> {
+        if self.parts.as_slice().first().and_then(Value::as_str).as_deref() == Some("NO") {
+            return Ok(Answer::Found(None));
+        }
+        self.answer(|reply| {
+            let (now_ms, round, sequence) = (reply.number()?, reply.number()?, reply.number()?);
+            let (closes_ms, terms) = (reply.number()?, serde_json::from_str(&reply.text()?).ok()?);
+            let mut holders = HashMap::with_capacity(reply.parts.len() / 2);
+            while let Some(user) = reply.text() {
+                let value = reply.text()?;
+                // The field that keeps the hash alive belongs to nobody.
+                if user != ":" {
+                    holders.insert(user.into_boxed_str(), held(&value)?);
+                }
+            }
+            Some(Some(Sold { now_ms, round, sequence, closes_ms, terms, holders }))
+        })
+    }
+
+    pub(super) fn rounds(&mut self, deals: usize) -> Option<Rounds> {
+        let now_ms = self.number()?;
+        let rounds = (0..deals).map(|_| Some((self.number()?, self.number()?))).collect::<Option<_>>()?;
+        Some(Rounds { now_ms, rounds })
+    }
+
     pub(super) fn claimed(&mut self, users: usize) -> Option<Claimed> {
         let (now_ms, round, sequence, opens_ms) = (self.number()?, self.number()?, self.number()?, self.number()?);
         let terms = self.text()?;
@@ -74,11 +129,18 @@ impl Reply {
     }
 
     fn number(&mut self) -> Option<i64> {
-        match self.parts.next()? {
-            Value::Integer(number) => Some(number),
-            other => other.into_string()?.parse().ok(),
-        }
+        let value = self.parts.next()?;
+        value.as_i64().or_else(|| value.into_string()?.parse().ok())
     }
+}
+
+/// `<rank>:<seat>:<milliseconds>`, "-" in front once it was returned.
+fn held(value: &str) -> Option<Held> {
+    let (returned, value) = value.strip_prefix('-').map_or((false, value), |value| (true, value));
+    let mut parts = value.split(':');
+    let rank = parts.next()?.parse().ok()?;
+    let claimed_ms = parts.nth(1)?.parse().ok()?;
+    Some(Held { rank, claimed_ms, returned })
 }
 
 /// The numbers of `claim.lua`.
@@ -86,7 +148,7 @@ fn outcome(code: i64, grant: Grant) -> Option<Outcome> {
     Some(match code {
         1 => Outcome::Won(grant),
         2 => Outcome::Held(grant),
-        3 => Outcome::Returned,
+        3 => Outcome::Returned(grant),
         4 => Outcome::SoldOut,
         5 => Outcome::NotOpen,
         6 => Outcome::Closed,

@@ -1,0 +1,112 @@
+//! Keeps what is remembered true: one call for each tag, four times a second, for all its deals.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bus::journal::Tag;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{Set, Winners};
+use crate::deal::DealId;
+use crate::redis::{Answer, Deals, Rounds, Sold};
+
+/// How often each round is confirmed.
+const EVERY: Duration = Duration::from_millis(250);
+/// Deals confirmed in one call, at most.
+const DEALS: usize = 256;
+/// What one holder costs beyond his name, in bytes: rank, instant, and the table's own.
+const HOLDER_BYTES: usize = 64;
+
+pub(super) struct Refresh {
+    winners: Winners,
+    deals: Deals,
+}
+
+impl Refresh {
+    pub(super) fn new(winners: Winners, deals: Deals) -> Self {
+        Self { winners, deals }
+    }
+
+    pub(super) async fn run(self, mut waiting: mpsc::Receiver<DealId>, told: CancellationToken) -> anyhow::Result<()> {
+        let mut tick = tokio::time::interval(EVERY);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = told.cancelled() => return Ok(()),
+                Some(deal_id) = waiting.recv() => self.remember(deal_id).await,
+                _ = tick.tick() => self.confirm_all().await,
+            }
+        }
+    }
+
+    /// Reads the winners of a deal, if it is still sold out.
+    async fn remember(&self, deal_id: DealId) {
+        if self.winners.sets.read().unwrap_or_else(PoisonError::into_inner).contains_key(&deal_id) {
+            return;
+        }
+        let asked_ms = self.winners.now_ms();
+        // Where Redis does not answer, it goes on being asked by the claims themselves.
+        if let Ok(Answer::Found(Some(sold))) = self.deals.winners(&deal_id).await {
+            self.winners.keep(deal_id, set(sold, asked_ms));
+        }
+    }
+
+    async fn confirm_all(&self) {
+        let mut tags: BTreeMap<Tag, Vec<DealId>> = BTreeMap::new();
+        for deal_id in self.winners.sets.read().unwrap_or_else(PoisonError::into_inner).keys() {
+            tags.entry(Tag::of(deal_id.as_str())).or_default().push(deal_id.clone());
+        }
+        for (tag, deals) in tags {
+            for some in deals.chunks(DEALS) {
+                self.confirm(tag, some).await;
+            }
+        }
+    }
+
+    /// A deal with another round or sequence is forgotten, and so is every deal of a tag that may not be served. Without an
+    /// answer nothing is confirmed, and memory falls silent by itself.
+    async fn confirm(&self, tag: Tag, deals: &[DealId]) {
+        let asked_ms = self.winners.now_ms();
+        match self.deals.rounds(tag, deals).await {
+            Ok(Answer::Found(Rounds { now_ms, rounds })) => {
+                let found: HashMap<&DealId, (i64, i64)> = deals.iter().zip(rounds).collect();
+                self.compare(&found, asked_ms, now_ms);
+            }
+            Ok(Answer::Frozen | Answer::Missing) => deals.iter().for_each(|deal_id| self.winners.forget(deal_id)),
+            Err(_) => {}
+        }
+    }
+
+    fn compare(&self, found: &HashMap<&DealId, (i64, i64)>, asked_ms: u64, redis_ms: i64) {
+        let mut stale = Vec::new();
+        for (deal_id, set) in self.winners.sets.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            match found.get(deal_id) {
+                Some((round, sequence)) if (*round, *sequence) == (set.round, set.sequence) => {
+                    set.redis_ms.store(u64::try_from(redis_ms).unwrap_or_default(), Ordering::Relaxed);
+                    set.confirmed_ms.store(asked_ms, Ordering::Release);
+                }
+                Some(_) => stale.push(deal_id.clone()),
+                None => {}
+            }
+        }
+        stale.iter().for_each(|deal_id| self.winners.forget(deal_id));
+    }
+}
+
+fn set(sold: Sold, asked_ms: u64) -> Set {
+    let bytes = sold.holders.keys().map(|user| user.len() + HOLDER_BYTES).sum();
+    Set {
+        round: sold.round,
+        sequence: sold.sequence,
+        closes_ms: sold.closes_ms,
+        terms: sold.terms,
+        holders: sold.holders,
+        bytes,
+        confirmed_ms: AtomicU64::new(asked_ms),
+        redis_ms: AtomicU64::new(u64::try_from(sold.now_ms).unwrap_or_default()),
+        used_ms: AtomicU64::new(asked_ms),
+    }
+}

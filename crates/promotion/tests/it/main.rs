@@ -1,0 +1,9 @@
+//! Promotion on real servers: each test in a namespace and a database of its own.
+#![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
+
+mod service;
+
+mod claim;
+mod create;
+mod list;
+mod road;

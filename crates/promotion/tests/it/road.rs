@@ -1,0 +1,72 @@
+//! The road from the journal to the table: repeats take effect once, and what cannot be read does not stop the rest.
+
+use std::time::Duration;
+
+use bus::journal::{Keys, Tag};
+use fred::interfaces::{ClientLike as _, StreamsInterface as _};
+use fred::types::config::{Config, ServerConfig};
+use sqlx::Connection as _;
+
+use crate::service::Service;
+
+/// A connection to the cluster for what no service would do.
+async fn redis(service: &Service) -> fred::clients::Client {
+    let nodes = service.ground.servers().redis_nodes;
+    let nodes = nodes.iter().map(|node| {
+        let (host, port) = node.split_once(':').unwrap();
+        (host.to_owned(), port.parse::<u16>().unwrap())
+    });
+    let config = Config { server: ServerConfig::new_clustered(nodes.collect::<Vec<_>>()), ..Config::default() };
+    let client = fred::types::Builder::from_config(config).build().unwrap();
+    client.init().await.unwrap();
+    client
+}
+
+async fn count(service: &Service, statement: &'static str) -> i64 {
+    let mut admin = sqlx::PgConnection::connect(service.ground.admin_url().expose()).await.unwrap();
+    sqlx::query_scalar(statement).fetch_one(&mut admin).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_damaged_entry_is_parked_and_the_journal_goes_on() {
+    let mut service = Service::start("road-damaged").await;
+    service.deal("lunch", 5).await;
+    service.claim("lunch", "ann").await.unwrap();
+    let journal = Keys::new(&service.ground.servers(), promotion::SERVICE).journal(Tag::of("lunch"));
+    let redis = redis(&service).await;
+    let _: String = redis
+        .xadd(&journal, false, None, "*", vec![("kind", "claimed"), ("deal", "lunch"), ("rank", "x")])
+        .await
+        .unwrap();
+    service.claim("lunch", "bob").await.unwrap();
+    let listed = service.arrived("lunch", 2).await;
+    assert_eq!(listed.iter().map(|coupon| coupon.user_id.as_str()).collect::<Vec<_>>(), ["bob", "ann"]);
+    let parked = "SELECT count(*) FROM promotion.parked WHERE consumer = 'promotion.relay'";
+    assert_eq!(count(&service, parked).await, 1);
+    redis.quit().await.unwrap();
+    service.end().await;
+}
+
+#[tokio::test]
+async fn what_has_taken_effect_leaves_the_journal() {
+    let mut service = Service::start("road-trim").await;
+    service.deal("lunch", 50).await;
+    for user in 0..10 {
+        service.claim("lunch", &format!("u{user}")).await.unwrap();
+    }
+    service.arrived("lunch", 10).await;
+    let journal = Keys::new(&service.ground.servers(), promotion::SERVICE).journal(Tag::of("lunch"));
+    let redis = redis(&service).await;
+    for _ in 0..100 {
+        let length: i64 = redis.xlen(&journal).await.unwrap();
+        // The entry at the progress itself stays: only what is strictly below is dropped.
+        if length == 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(redis.xlen::<i64, _>(&journal).await.unwrap(), 1);
+    assert_eq!(count(&service, "SELECT count(*) FROM promotion.coupon").await, 10);
+    redis.quit().await.unwrap();
+    service.end().await;
+}

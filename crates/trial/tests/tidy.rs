@@ -1,0 +1,30 @@
+//! The rules of the house, held by a test: who may name whom, what is called how, how long a file may be. Each rule is a
+//! pure function over a file, and has a test of its own with a planted violation.
+
+#[path = "tidy/direction.rs"]
+mod direction;
+#[path = "tidy/names.rs"]
+mod names;
+#[path = "tidy/shape.rs"]
+mod shape;
+#[path = "tidy/tree.rs"]
+mod tree;
+
+#[test]
+fn the_house_is_tidy() {
+    let tree = tree::read();
+    assert!(tree.len() > 50, "the tree was not found: {} files", tree.len());
+    let rules = [
+        names::forbidden,
+        names::migrations,
+        names::libraries,
+        names::spawning,
+        direction::crates,
+        direction::downward,
+        shape::length,
+        shape::lua,
+        shape::unfinished,
+    ];
+    let found: Vec<String> = rules.iter().flat_map(|rule| tree.iter().flat_map(rule)).collect();
+    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
+}
