@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use kit::config::Servers;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::future_producer::Delivery;
@@ -39,6 +40,8 @@ impl Producer {
             .set("compression.type", "lz4")
             .set("queue.buffering.max.messages", QUEUE_RECORDS)
             .set("queue.buffering.max.kbytes", QUEUE_KIB)
+            // It would warn at each start that gapless is experimental, and of each reconnection.
+            .set_log_level(RDKafkaLogLevel::Error)
             .create()
             .context("cannot make a Kafka producer")?;
         Ok(Self { inner, topic: topic.to_owned() })

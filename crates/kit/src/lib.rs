@@ -7,6 +7,6 @@ pub mod telemetry;
 pub mod postgres;
 pub mod redis;
 pub mod config;
-pub mod error;
 pub mod id;
+pub mod error;
 pub mod clock;

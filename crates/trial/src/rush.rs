@@ -45,7 +45,7 @@ struct Rushed {
 /// Makes a deal, sends the crowd, waits until PostgreSQL has what was told, and judges.
 ///
 /// The four steps stand apart, so that something that hurts the servers can be put beside the second one: it is a
-/// future of its own, joined with [`rush_in`], and the judge does not need to know of it.
+/// future of its own, joined with `rush_in`, and the judge does not need to know of it.
 ///
 /// # Errors
 ///

@@ -54,7 +54,7 @@ pub struct Args {
     #[arg(long, default_value = "60s", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub settle: Duration,
 
-    /// The file that every answer is written to; without it target/trial/rush-<DEAL>.jsonl
+    /// The file that every answer is written to; without it target/trial/rush-DEAL.jsonl
     #[arg(long, value_name = "PATH")]
     pub journal: Option<PathBuf>,
 

@@ -4,6 +4,8 @@ use super::names::names;
 use super::tree::File;
 
 const CRATES: &[&str] = &["proto", "kit", "bus", "promotion", "booster", "trial"];
+/// Crates whose modules have no doors and no nouns: every one of them only looks down.
+const NOT_SERVICES: &[&str] = &["proto", "kit", "bus", "booster", "trial"];
 /// Modules of a service from which on a module is no longer a noun.
 const DOORS: &[&str] = &["kafka", "grpc"];
 
@@ -41,7 +43,9 @@ pub fn downward(file: &File) -> Vec<String> {
     let order = declared(&file.lib);
     let Some(room) = file.room().filter(|room| *room != "lib" && *room != "main") else { return Vec::new() };
     let Some(own) = order.iter().position(|module| module == room) else { return Vec::new() };
-    let nouns = order.iter().position(|module| DOORS.contains(&module.as_str())).unwrap_or(0);
+    let service = file.krate().is_some_and(|krate| !NOT_SERVICES.contains(&krate));
+    let doors = order.iter().position(|module| DOORS.contains(&module.as_str()));
+    let nouns = doors.filter(|_| service).unwrap_or(0);
     let mut found = Vec::new();
     for (line, text) in file.code() {
         for (index, module) in order.iter().enumerate() {

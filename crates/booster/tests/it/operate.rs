@@ -1,0 +1,28 @@
+//! An operator's day: prepare, look, work with deals, drain.
+
+use crate::booster::{promotions, run, told};
+
+#[tokio::test]
+async fn an_operator_prepares_looks_and_drains() {
+    let (ground, mut processes) = promotions("operate", 1).await;
+    let url = processes[0].grpc_url();
+    let addr = processes[0].grpc_addr().to_string();
+    // What is prepared may be prepared again, also while it runs.
+    assert!(told(Some(&ground), &["migrate"]).await.contains("0 tags stamped"));
+    assert_eq!(told(None, &["healthcheck", "--grpc-addr", &addr]).await, "SERVING\n");
+
+    let created = told(None, &["deal", "create", "lunch", "--stock", "1", "--percent", "20", "--addr", &url]).await;
+    assert!(created.contains("remaining  1 of 1"), "{created}");
+    let claimed = told(None, &["deal", "claim", "lunch", "ann", "--addr", &url]).await;
+    assert!(claimed.contains("lunch-1"), "{claimed}");
+    assert!(told(None, &["deal", "claim", "lunch", "ann", "--addr", &url]).await.contains("held already"));
+    let refused = run(None, &["deal", "claim", "lunch", "bob", "--addr", &url]).await;
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("SOLD_OUT"));
+    assert!(told(None, &["deal", "show", "lunch", "--addr", &url]).await.contains("SOLD_OUT"));
+
+    assert_eq!(processes[0].stop().await, Some(0));
+    let gone = run(None, &["healthcheck", "--grpc-addr", &addr]).await;
+    assert_eq!(gone.status.code(), Some(1));
+    ground.end().await;
+}

@@ -1,0 +1,49 @@
+//! Processes are killed in the middle, and everyone who was told yes is in PostgreSQL with the same rank.
+
+use std::time::Duration;
+
+use trial::process::Child;
+use trial::rush::{Args, Verdict, run};
+
+use crate::booster::promotions;
+
+/// A rush at a size that every run can carry; `BOOSTER_TEST_FULL=1` makes it a full one.
+fn rush(processes: &[Child], postgres_url: &kit::config::Secret) -> Args {
+    let full = std::env::var("BOOSTER_TEST_FULL").is_ok();
+    let (users, stock) = if full { (100_000, 10_000) } else { (10_000, 1_000) };
+    let addrs = processes.iter().map(Child::grpc_url).collect();
+    Args { addrs, users, stock, postgres_url: Some(postgres_url.clone()), ..Args::default() }
+}
+
+fn assert_exact(verdict: &Verdict) {
+    assert!(verdict.is_exact(), "{verdict:?}");
+}
+
+#[tokio::test]
+async fn two_processes_share_a_rush_and_nothing_is_given_twice() {
+    let (ground, mut processes) = promotions("survive-two", 2).await;
+    let report = run(&rush(&processes, &ground.servers().postgres_url)).await.unwrap();
+    assert_exact(&report.verdict);
+    for process in &mut processes {
+        assert_eq!(process.stop().await, Some(0));
+    }
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn a_process_that_is_killed_in_a_rush_loses_nothing() {
+    let (ground, mut processes) = promotions("survive-kill", 2).await;
+    let args = rush(&processes, &ground.servers().postgres_url);
+    // The relay is in the first process: what it had read and not sent must come from the second.
+    let (first, _second) = processes.split_at_mut(1);
+    let kill = async {
+        for pause_ms in [300, 900, 1_500] {
+            tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+            first[0].kill9().await;
+            first[0].start_again().await;
+        }
+    };
+    let (report, ()) = tokio::join!(run(&args), kill);
+    assert_exact(&report.unwrap().verdict);
+    ground.end().await;
+}
