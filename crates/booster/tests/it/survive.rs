@@ -12,7 +12,10 @@ fn rush(processes: &[Child], postgres_url: &kit::config::Secret) -> Args {
     let full = std::env::var("BOOSTER_TEST_FULL").is_ok();
     let (users, stock) = if full { (100_000, 10_000) } else { (10_000, 1_000) };
     let addrs = processes.iter().map(Child::grpc_url).collect();
-    Args { addrs, users, stock, postgres_url: Some(postgres_url.clone()), ..Args::default() }
+    let deal = format!("survive-{users}-{}", kit::id::fresh());
+    let journal = trial::ground::root().join(format!("target/trial/{deal}.jsonl"));
+    let (deal, journal, postgres_url) = (Some(deal), Some(journal), Some(postgres_url.clone()));
+    Args { addrs, users, stock, deal, journal, postgres_url, ..Args::default() }
 }
 
 fn assert_exact(verdict: &Verdict) {
