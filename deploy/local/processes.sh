@@ -115,11 +115,17 @@ owner_of_port() {
       fi
     done
   done
-  echo "a process of another user"
+  echo "a process that this user may not see"
 }
 
-# require_port PORT VARIABLE: ends the script when somebody else has the port.
+# require_port PORT VARIABLE: ends the script when somebody else has the port. A process that was killed a moment ago
+# may still hold its port while nobody is to be found any more, so that is waited for.
 require_port() {
-  port_is_free "$1" ||
-    fail "port $1 is already in use by $(owner_of_port "$1"). End that process, or choose another port with $2."
+  local deadline=$((SECONDS + 5)) owner
+  until port_is_free "$1"; do
+    owner=$(owner_of_port "$1")
+    [[ $owner != pid* ]] && ((SECONDS < deadline)) ||
+      fail "port $1 is already in use by $owner. End that process, or choose another port with $2."
+    sleep 0.1
+  done
 }

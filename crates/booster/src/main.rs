@@ -4,6 +4,7 @@ mod serve;
 mod migrate;
 mod healthcheck;
 mod deal;
+mod audit;
 
 use std::process::ExitCode;
 
@@ -35,6 +36,8 @@ enum Command {
     Healthcheck(healthcheck::Healthcheck),
     /// Create a deal, look at one, claim from one
     Deal(deal::Deal),
+    /// Check what must always be true, on the live system
+    Audit(audit::Audit),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
             Command::Migrate(migrate) => migrate.run().await,
             Command::Healthcheck(healthcheck) => healthcheck.run().await,
             Command::Deal(deal) => deal.run().await,
+            Command::Audit(audit) => audit.run().await,
         }
     })
 }

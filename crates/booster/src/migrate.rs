@@ -24,7 +24,7 @@ static SCHEMAS: &[Schema] = &[Schema { service: promotion::SERVICE, bus: &BUS, o
 pub(crate) struct Migrate {
     #[command(flatten)]
     servers: Servers,
-    /// Where Postgres is, as a role that may create roles and schemas; or file:<path> of a file that says so
+    /// Where Postgres is, as a role that may create roles and schemas; or file:PATH of a file that says so
     #[arg(long, env = "BOOSTER_POSTGRES_ADMIN_URL", hide_env_values = true, value_name = "URL")]
     postgres_admin_url: Secret,
     /// Prepare PostgreSQL, and leave Kafka and Redis alone

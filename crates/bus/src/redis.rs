@@ -57,6 +57,17 @@ pub(crate) async fn read(
     Ok(Read::Entries { epoch, length, entries })
 }
 
+/// The highest entry of a tag; nothing where this node may not serve it.
+pub(crate) async fn last(redis: &Redis, keys: &Keys, tag: Tag) -> Result<Option<Position>, JournalError> {
+    let mut parts = call(redis, keys, tag, "bus_last_1", Vec::new()).await?.into_array().into_iter();
+    if status(parts.next())? == "FROZEN" {
+        return Ok(None);
+    }
+    let epoch = number(parts.next())?;
+    let entry = status(parts.next())?.parse().map_err(anyhow::Error::new)?;
+    Ok(Some(Position { epoch, entry }))
+}
+
 /// Drops the entries below `lowest`. False where this node may not serve the tag, or the epoch is another.
 pub(crate) async fn trim(redis: &Redis, keys: &Keys, tag: Tag, lowest: Position) -> Result<bool, JournalError> {
     let args = vec![Value::from(lowest.epoch.to_string()), Value::from(lowest.entry.to_string())];

@@ -23,7 +23,7 @@ pub struct Servers {
     #[arg(long, env = "BOOSTER_REDIS_USERNAME", value_name = "NAME")]
     pub redis_username: Option<String>,
 
-    /// The Redis password, or file:<path> of a file that holds it
+    /// The Redis password, or file:PATH of a file that holds it
     #[arg(long, env = "BOOSTER_REDIS_PASSWORD", hide_env_values = true, value_name = "SECRET")]
     pub redis_password: Option<Secret>,
 
@@ -35,7 +35,7 @@ pub struct Servers {
     #[arg(long, env = "BOOSTER_KAFKA_BROKERS", default_value = "127.0.0.1:19092", value_name = "HOST:PORT")]
     pub kafka_brokers: String,
 
-    /// Where Postgres is, or file:<path> of a file that says so; {service} in it becomes the name of the service
+    /// Where Postgres is, or file:PATH of a file that says so; {service} in it becomes the name of the service
     #[arg(long, env = "BOOSTER_POSTGRES_URL", hide_env_values = true, value_name = "URL")]
     #[arg(default_value = "postgres://{service}@127.0.0.1:15432/booster")]
     pub postgres_url: Secret,

@@ -1,6 +1,6 @@
 //! Claiming: a claim joins the batch of its deal, one call carries the batch, everyone is told his own outcome.
 //!
-//! Batches are natural: whatever queued while the last call was in flight, at most [`BATCH`], without a timer. One batch
+//! Batches are natural: whatever queued while the last call was in flight, at most 256, without a timer. One batch
 //! is in flight for each deal, so that inside this process no later arrival wins over an earlier one.
 
 mod batch;

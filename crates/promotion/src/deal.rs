@@ -73,6 +73,8 @@ pub struct Course {
     pub sequence: i64,
     /// How many coupons may be alive at once.
     pub stock: i64,
+    /// How many were ever issued: the highest rank.
+    pub issued: i64,
     /// How many are alive.
     pub live: i64,
     /// First instant at which a claim can win, in milliseconds.

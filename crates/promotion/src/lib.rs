@@ -12,6 +12,7 @@ pub mod winners;
 pub mod give_back;
 pub mod find;
 pub mod record;
+pub mod audit;
 
 pub mod redis;
 pub mod postgres;

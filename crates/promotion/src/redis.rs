@@ -31,6 +31,8 @@ pub const JOURNAL_LIMIT: u32 = 20_000;
 /// The most holders that are read at once: Redis does nothing else meanwhile.
 const WINNERS_MOST: u32 = 100_000;
 
+/// About how many holders are read in one call by an audit.
+const HOLDERS_PAGE: u32 = 1_000;
 /// The version of the order that a deal is put with; newer ones are decided on afterwards.
 const FIRST_VERSION: i64 = 1;
 
@@ -136,6 +138,8 @@ pub struct Sold {
 pub struct Held {
     /// The order number of the yes.
     pub rank: i64,
+    /// The place among the stock.
+    pub seat: i64,
     /// When, in milliseconds.
     pub claimed_ms: i64,
     /// Whether it was given back.
@@ -208,11 +212,32 @@ impl Deals {
         Reply::new(value).given_back()
     }
 
-    /// Who won a deal; nothing where it is not sold out, or has more than [`WINNERS_MOST`] holders.
+    /// Who won a deal; nothing where it is not sold out, or has more than 100,000 holders.
     pub async fn winners(&self, deal_id: &DealId) -> Result<Answer<Option<Sold>>, CallError> {
         let args = vec![Value::from(WINNERS_MOST.to_string())];
         let reply = self.call("promotion_winners_1", deal_id, &["deal", "held", "seats"], args).await?;
         reply.sold()
+    }
+
+    /// Everybody who ever won a deal, read page by page: not one moment, where claims go on meanwhile.
+    pub async fn holders(&self, deal_id: &DealId) -> Result<Answer<HashMap<Box<str>, Held>>, CallError> {
+        let mut all = HashMap::new();
+        let mut cursor = "0".to_owned();
+        loop {
+            let args = values(vec![cursor, HOLDERS_PAGE.to_string()]);
+            let reply = self.call("promotion_holders_1", deal_id, &["deal", "held"], args).await?;
+            match reply.answer(Reply::page)? {
+                Answer::Found((next, page)) => {
+                    all.extend(page);
+                    cursor = next;
+                }
+                Answer::Frozen => return Ok(Answer::Frozen),
+                Answer::Missing => return Ok(Answer::Missing),
+            }
+            if cursor == "0" {
+                return Ok(Answer::Found(all));
+            }
+        }
     }
 
     /// Round and sequence of several deals of one tag.

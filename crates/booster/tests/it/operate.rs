@@ -1,5 +1,7 @@
 //! An operator's day: prepare, look, work with deals, drain.
 
+use sqlx::Connection as _;
+
 use crate::booster::{promotions, run, told};
 
 #[tokio::test]
@@ -24,5 +26,28 @@ async fn an_operator_prepares_looks_and_drains() {
     assert_eq!(processes[0].stop().await, Some(0));
     let gone = run(None, &["healthcheck", "--grpc-addr", &addr]).await;
     assert_eq!(gone.status.code(), Some(1));
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn an_audit_finds_what_was_done_by_hand_and_nothing_else() {
+    let (ground, processes) = promotions("audit", 1).await;
+    let url = processes[0].grpc_url();
+    told(None, &["deal", "create", "lunch", "--stock", "3", "--percent", "20", "--addr", &url]).await;
+    for user in ["ann", "bob"] {
+        told(None, &["deal", "claim", "lunch", user, "--addr", &url]).await;
+    }
+    let clean = told(Some(&ground), &["audit"]).await;
+    assert_eq!(clean, "audit      1 deals, 2 coupons, 0 violations\n");
+
+    let mut admin = sqlx::PgConnection::connect(ground.admin_url().expose()).await.unwrap();
+    sqlx::raw_sql("DELETE FROM promotion.coupon WHERE rank = 2").execute(&mut admin).await.unwrap();
+    let found = run(Some(&ground), &["audit", "--deal", "lunch"]).await;
+    assert_eq!(found.status.code(), Some(1));
+    let said = String::from_utf8(found.stdout).unwrap();
+    assert_eq!(
+        said,
+        "violation  lunch: rank 2 is not in PostgreSQL (I2, I3)\naudit      1 deals, 1 coupons, 1 violations\n"
+    );
     ground.end().await;
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use kit::postgres::{Failure, Tx};
+use kit::postgres::{Failure, Pool, Tx};
 
 /// An event to park.
 #[derive(Debug, Clone)]
@@ -48,6 +48,14 @@ pub(crate) async fn park(tx: &mut Tx, consumer: &str, event: &Parked) -> Result<
     .execute(&mut **tx)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// How many events are parked, for each consumer that has any.
+pub(crate) async fn counts(pool: &Pool) -> Result<Vec<(String, i64)>, Failure> {
+    let rows = sqlx::query!(r#"SELECT consumer, count(*) AS "count!" FROM parked GROUP BY consumer ORDER BY consumer"#)
+        .fetch_all(pool)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.consumer, row.count)).collect())
 }
 
 /// How many events this consumer has parked.

@@ -29,6 +29,17 @@ local function read(keys, args)
   return { 'OK', tag.epoch, redis.call('XLEN', keys[2]), entries }
 end
 
+-- The highest entry that the journal holds; the one at the progress itself is never dropped.
+-- ->    { "OK", epoch, id or "0-0" } or { "FROZEN" }
+local function last(keys)
+  local tag = open_tag(keys[1])
+  if not tag then
+    return { 'FROZEN' }
+  end
+  local entries = redis.call('XREVRANGE', keys[2], '+', '-', 'COUNT', 1)
+  return { 'OK', tag.epoch, entries[1] and entries[1][1] or '0-0' }
+end
+
 -- Drops the entries below an id; it runs when memory is full, because it is what makes room.
 -- ARGV  1 epoch that the id belongs to  2 lowest id that stays
 -- ->    { "OK", how many were dropped } or { "FROZEN" }
@@ -42,4 +53,5 @@ end
 
 redis.register_function('bus_stamp_1', stamp)
 redis.register_function({ function_name = 'bus_read_1', callback = read, flags = { 'no-writes' } })
+redis.register_function({ function_name = 'bus_last_1', callback = last, flags = { 'no-writes' } })
 redis.register_function({ function_name = 'bus_trim_1', callback = trim, flags = { 'allow-oom' } })

@@ -23,6 +23,7 @@ fn course() -> Course {
         round: 1,
         sequence: 1,
         stock: 10,
+        issued: 0,
         live: 0,
         opens_ms: 1_000,
         closes_ms: 2_000,

@@ -144,6 +144,35 @@ pub async fn of_deal(
     Ok(rows.into_iter().filter_map(Row::into_coupon).collect())
 }
 
+/// What an audit looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audited {
+    /// The order number of the yes.
+    pub rank: i64,
+    /// The place among the stock.
+    pub seat: i64,
+    /// Who holds it.
+    pub user_id: String,
+    /// Whether it was given back.
+    pub returned: bool,
+    /// Counts the coupon's changes.
+    pub version: i64,
+    /// Whether it is stored as returned only because a higher rank sits on its seat.
+    pub inferred: bool,
+}
+
+/// Every row of a deal.
+pub async fn audited(pool: &Pool, deal_id: &DealId) -> Result<Vec<Audited>, Failure> {
+    Ok(sqlx::query_as!(
+        Audited,
+        r#"SELECT rank, seat, user_id, state = 'RETURNED' AS "returned!", version, inferred
+           FROM promotion.coupon WHERE deal_id = $1 ORDER BY rank"#,
+        deal_id.as_str(),
+    )
+    .fetch_all(pool)
+    .await?)
+}
+
 struct Row {
     deal_id: String,
     rank: i64,

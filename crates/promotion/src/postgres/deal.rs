@@ -161,6 +161,18 @@ pub async fn pending(pool: &Pool, limit: i64) -> Result<Vec<Row>, Failure> {
     Ok(rows.into_iter().filter_map(Columns::into_row).collect())
 }
 
+/// Names of deals after `after`, in their order.
+pub async fn names(pool: &Pool, after: &str, limit: i64) -> Result<Vec<DealId>, Failure> {
+    let names = sqlx::query_scalar!(
+        "SELECT deal_id FROM promotion.deal WHERE deal_id > $1 ORDER BY deal_id LIMIT $2",
+        after,
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(names.iter().filter_map(|name| DealId::parse(name).ok()).collect())
+}
+
 /// Forgets requests that are older than a day.
 pub async fn forget_requests(pool: &Pool) -> Result<u64, Failure> {
     let gone = sqlx::query!("DELETE FROM promotion.request WHERE created_at < clock_timestamp() - interval '24 hours'")

@@ -34,7 +34,7 @@ impl Reply {
 
     pub(super) fn course(&mut self) -> Option<Course> {
         let (now_ms, epoch, stock) = (self.number()?, self.number()?, self.number()?);
-        let (_issued, seats, free) = (self.number()?, self.number()?, self.number()?);
+        let (issued, seats, free) = (self.number()?, self.number()?, self.number()?);
         let (round, sequence, _version) = (self.number()?, self.number()?, self.number()?);
         let (opens_ms, closes_ms) = (self.number()?, self.number()?);
         let (armed, frozen, closed) = (self.text()?, self.text()?, self.text()?);
@@ -44,6 +44,7 @@ impl Reply {
             round,
             sequence,
             stock,
+            issued,
             live: seats - free,
             opens_ms,
             closes_ms,
@@ -95,16 +96,28 @@ impl Reply {
         self.answer(|reply| {
             let (now_ms, round, sequence) = (reply.number()?, reply.number()?, reply.number()?);
             let (closes_ms, terms) = (reply.number()?, serde_json::from_str(&reply.text()?).ok()?);
-            let mut holders = HashMap::with_capacity(reply.parts.len() / 2);
-            while let Some(user) = reply.text() {
-                let value = reply.text()?;
-                // The field that keeps the hash alive belongs to nobody.
-                if user != ":" {
-                    holders.insert(user.into_boxed_str(), held(&value)?);
-                }
-            }
+            let holders = reply.holders()?;
             Some(Some(Sold { now_ms, round, sequence, closes_ms, terms, holders }))
         })
+    }
+
+    /// A page of holders, and where the next one begins.
+    pub(super) fn page(&mut self) -> Option<(String, HashMap<Box<str>, Held>)> {
+        let _now = self.number()?;
+        Some((self.text()?, self.holders()?))
+    }
+
+    /// All that is left, in pairs.
+    fn holders(&mut self) -> Option<HashMap<Box<str>, Held>> {
+        let mut holders = HashMap::with_capacity(self.parts.len() / 2);
+        while let Some(user) = self.text() {
+            let value = self.text()?;
+            // The field that keeps the hash alive belongs to nobody.
+            if user != ":" {
+                holders.insert(user.into_boxed_str(), held(&value)?);
+            }
+        }
+        Some(holders)
     }
 
     pub(super) fn rounds(&mut self, deals: usize) -> Option<Rounds> {
@@ -138,9 +151,9 @@ impl Reply {
 fn held(value: &str) -> Option<Held> {
     let (returned, value) = value.strip_prefix('-').map_or((false, value), |value| (true, value));
     let mut parts = value.split(':');
-    let rank = parts.next()?.parse().ok()?;
-    let claimed_ms = parts.nth(1)?.parse().ok()?;
-    Some(Held { rank, claimed_ms, returned })
+    let (rank, seat) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let claimed_ms = parts.next()?.parse().ok()?;
+    Some(Held { rank, seat, claimed_ms, returned })
 }
 
 /// The numbers of `claim.lua`.

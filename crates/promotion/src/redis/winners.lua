@@ -30,6 +30,26 @@ local function winners(keys, args)
   return reply
 end
 
+-- Some of the holders of a deal; the next call goes on where this one ended.
+-- KEYS  2 deal  3 held
+-- ARGV  1 cursor, "0" at first  2 about how many
+-- ->    { "OK", now, cursor or "0" at the end, user, value, user, value, ... }, { "FROZEN" } or { "MISSING", now }
+local function holders(keys, args)
+  local tag = open_tag(keys[1])
+  if not tag then
+    return { 'FROZEN' }
+  end
+  if redis.call('EXISTS', keys[2]) == 0 then
+    return { 'MISSING', tag.now }
+  end
+  local page = redis.call('HSCAN', keys[3], args[1], 'COUNT', args[2])
+  local reply = { 'OK', tag.now, page[1] }
+  for _, part in ipairs(page[2]) do
+    reply[#reply + 1] = part
+  end
+  return reply
+end
+
 -- Round and sequence of several deals of one tag.
 -- KEYS  2.. deals
 -- ->    { "OK", now, round, sequence, round, sequence, ... } with 0 where a deal is missing, or { "FROZEN" }
@@ -47,4 +67,5 @@ local function rounds(keys)
 end
 
 redis.register_function({ function_name = 'promotion_winners_1', callback = winners, flags = { 'no-writes' } })
+redis.register_function({ function_name = 'promotion_holders_1', callback = holders, flags = { 'no-writes' } })
 redis.register_function({ function_name = 'promotion_rounds_1', callback = rounds, flags = { 'no-writes' } })

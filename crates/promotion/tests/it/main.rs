@@ -5,5 +5,6 @@ mod service;
 
 mod claim;
 mod create;
+mod give_back;
 mod list;
 mod road;

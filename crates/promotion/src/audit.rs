@@ -1,0 +1,118 @@
+//! The audit: Redis = PostgreSQL + what is on its way, for every deal; and nothing is parked.
+
+mod judge;
+
+use std::time::Duration;
+
+use bus::arrival::{self, Arrival};
+use bus::journal::{Keys, Tag};
+use kit::config::Servers;
+use kit::postgres::Pool;
+use kit::redis::Redis;
+
+use crate::deal::DealId;
+use crate::postgres::{coupon, deal};
+use crate::redis::{Answer, Deals};
+use judge::Snapshot;
+
+/// How long what is on its way may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Deals read at once.
+const PAGE: i64 = 500;
+
+/// What an audit found.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Deals looked at.
+    pub deals: usize,
+    /// Coupons looked at.
+    pub coupons: usize,
+    /// What is wrong and where, one sentence each.
+    pub violations: Vec<String>,
+}
+
+/// Looks at one deal, or at all. The services may run meanwhile.
+///
+/// # Errors
+/// A store cannot be reached: nothing can be said.
+pub async fn run(servers: &Servers, only: Option<DealId>) -> anyhow::Result<Report> {
+    let pool = kit::postgres::connect(servers, crate::SERVICE).await?;
+    let redis = Redis::connect(servers, 1, crate::LIBRARIES).await?;
+    let deals = Deals::new(redis.clone(), servers);
+    let auditor = Auditor { keys: Keys::new(servers, crate::SERVICE), pool, redis, deals };
+    let mut report = Report::default();
+    match only {
+        Some(deal_id) => auditor.look(&deal_id, &mut report).await?,
+        None => auditor.look_at_all(&mut report).await?,
+    }
+    for (consumer, count) in arrival::parked(&auditor.pool).await? {
+        report.violations.push(format!("{count} events of the consumer {consumer} are parked (I10)"));
+    }
+    auditor.redis.close().await;
+    Ok(report)
+}
+
+struct Auditor {
+    pool: Pool,
+    redis: Redis,
+    keys: Keys,
+    deals: Deals,
+}
+
+impl Auditor {
+    async fn look_at_all(&self, report: &mut Report) -> anyhow::Result<()> {
+        let mut after = String::new();
+        loop {
+            let names = deal::names(&self.pool, &after, PAGE).await?;
+            let Some(last) = names.last() else { return Ok(()) };
+            after = last.to_string();
+            for deal_id in &names {
+                self.look(deal_id, report).await?;
+            }
+        }
+    }
+
+    async fn look(&self, deal_id: &DealId, report: &mut Report) -> anyhow::Result<()> {
+        report.deals += 1;
+        if !deal::exists(&self.pool, deal_id).await? {
+            report.violations.push(format!("{deal_id}: there is no such deal in PostgreSQL"));
+            return Ok(());
+        }
+        let Some(snapshot) = self.snapshot(deal_id, report).await? else { return Ok(()) };
+        let tag = Tag::of(deal_id.as_str());
+        match arrival::wait(&self.redis, &self.pool, &self.keys, tag, PATIENCE).await? {
+            Arrival::Complete => {
+                let rows = coupon::audited(&self.pool, deal_id).await?;
+                report.coupons += rows.len();
+                report
+                    .violations
+                    .extend(snapshot.violations(&rows).into_iter().map(|what| format!("{deal_id}: {what}")));
+            }
+            Arrival::Behind { progress, last } => report.violations.push(format!(
+                "{deal_id}: the journal of tag {tag} holds {}, and after {PATIENCE:?} only {} has taken effect (I10)",
+                last.entry, progress.entry
+            )),
+            Arrival::Frozen => {
+                report.violations.push(format!("{deal_id}: tag {tag} is frozen: its node is not allowed"))
+            }
+        }
+        Ok(())
+    }
+
+    /// The deal in Redis, in one moment if nothing happens meanwhile.
+    async fn snapshot(&self, deal_id: &DealId, report: &mut Report) -> anyhow::Result<Option<Snapshot>> {
+        let why = match (self.deals.look(deal_id).await?, self.deals.holders(deal_id).await?) {
+            (Answer::Found(before), Answer::Found(holders)) => {
+                if let Answer::Found(after) = self.deals.look(deal_id).await? {
+                    let still = before.sequence == after.sequence;
+                    return Ok(Some(Snapshot { course: before, holders, still }));
+                }
+                "it has just become frozen"
+            }
+            (Answer::Missing, _) | (_, Answer::Missing) => "it is in PostgreSQL and not in Redis: frozen",
+            (Answer::Frozen, _) | (_, Answer::Frozen) => "its Redis node is not allowed: frozen",
+        };
+        report.violations.push(format!("{deal_id}: {why}"));
+        Ok(None)
+    }
+}
