@@ -1,5 +1,5 @@
 use super::*;
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
 
 #[derive(Parser)]
 struct Flags {
@@ -9,8 +9,11 @@ struct Flags {
     process: ProcessArgs,
 }
 
+/// Whatever the environment of the test says, because it is that of real servers.
 fn flags(words: &[&str]) -> Flags {
-    Flags::try_parse_from(["test"].iter().chain(words)).unwrap_or_else(|e| panic!("{e}"))
+    let command = Flags::command().mut_args(|arg| arg.env(None));
+    let parsed = command.try_get_matches_from(["test"].iter().chain(words));
+    parsed.and_then(|matches| Flags::from_arg_matches(&matches)).unwrap_or_else(|e| panic!("{e}"))
 }
 
 fn refusal(words: &[&str]) -> String {
