@@ -7,4 +7,5 @@ mod claim;
 mod create;
 mod give_back;
 mod list;
+mod model;
 mod road;

@@ -5,14 +5,14 @@ use std::time::Duration;
 use bus::journal::{Keys, Tag};
 use fred::interfaces::{ClientLike as _, StreamsInterface as _};
 use fred::types::config::{Config, ServerConfig};
+use kit::config::Servers;
 use sqlx::Connection as _;
 
 use crate::service::Service;
 
 /// A connection to the cluster for what no service would do.
-async fn redis(service: &Service) -> fred::clients::Client {
-    let nodes = service.ground.servers().redis_nodes;
-    let nodes = nodes.iter().map(|node| {
+pub async fn connect(servers: &Servers) -> fred::clients::Client {
+    let nodes = servers.redis_nodes.iter().map(|node| {
         let (host, port) = node.split_once(':').unwrap();
         (host.to_owned(), port.parse::<u16>().unwrap())
     });
@@ -33,7 +33,7 @@ async fn a_damaged_entry_is_parked_and_the_journal_goes_on() {
     service.deal("lunch", 5).await;
     service.claim("lunch", "ann").await.unwrap();
     let journal = Keys::new(&service.ground.servers(), promotion::SERVICE).journal(Tag::of("lunch"));
-    let redis = redis(&service).await;
+    let redis = connect(&service.ground.servers()).await;
     let _: String = redis
         .xadd(&journal, false, None, "*", vec![("kind", "claimed"), ("deal", "lunch"), ("rank", "x")])
         .await
@@ -56,7 +56,7 @@ async fn what_has_taken_effect_leaves_the_journal() {
     }
     service.arrived("lunch", 10).await;
     let journal = Keys::new(&service.ground.servers(), promotion::SERVICE).journal(Tag::of("lunch"));
-    let redis = redis(&service).await;
+    let redis = connect(&service.ground.servers()).await;
     for _ in 0..100 {
         let length: i64 = redis.xlen(&journal).await.unwrap();
         // The entry at the progress itself stays: only what is strictly below is dropped.

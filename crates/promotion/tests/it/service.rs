@@ -123,7 +123,7 @@ pub fn field<T: std::fmt::Debug>(reply: Result<T, Status>) -> String {
 }
 
 /// What `booster migrate` does besides the tables, which the template has.
-async fn prepare(servers: &Servers) {
+pub async fn prepare(servers: &Servers) {
     bus::topic::make(servers, promotion::SERVICE).await.unwrap();
     let redis = Redis::connect(servers, 1, promotion::LIBRARIES).await.unwrap();
     let pool = kit::postgres::connect(servers, promotion::SERVICE).await.unwrap();
