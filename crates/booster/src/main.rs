@@ -27,9 +27,14 @@ struct Booster {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Run every service in one process
-    All(serve::All),
+    ///
+    /// Every gRPC service, reflection and grpc.health.v1 answer on one port. On SIGTERM: not ready, no more connections,
+    /// what was begun is finished, exit code 0; a second signal ends it hard.
+    All(serve::Serve),
     /// Run promotion: time deals and first-come coupons
-    Promotion(serve::Promotion),
+    ///
+    /// On SIGTERM: not ready, no more connections, what was begun is finished, exit code 0; a second signal ends it hard.
+    Promotion(serve::Serve),
     /// Prepare the servers: schemas, roles, topics, Redis functions
     Migrate(migrate::Migrate),
     /// Ask a process whether it is well; exit code 0 when it is
@@ -44,8 +49,8 @@ fn main() -> ExitCode {
     let booster = Booster::parse();
     kit::boot::run(async move {
         match booster.command {
-            Command::All(all) => all.run().await,
-            Command::Promotion(promotion) => promotion.run().await,
+            Command::All(all) => all.all().await,
+            Command::Promotion(promotion) => promotion.promotion().await,
             Command::Migrate(migrate) => migrate.run().await,
             Command::Healthcheck(healthcheck) => healthcheck.run().await,
             Command::Deal(deal) => deal.run().await,

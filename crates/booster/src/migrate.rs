@@ -6,14 +6,22 @@ use anyhow::Context as _;
 use bus::journal::Keys;
 use kit::config::{Secret, Servers};
 use kit::postgres::Schema;
-use kit::redis::Redis;
+use kit::redis::{Library, Redis};
 use sqlx::migrate::Migrator;
 
 static BUS: Migrator = sqlx::migrate!("../../migrations/bus");
 static PROMOTION: Migrator = sqlx::migrate!("../../migrations/promotion");
 
-/// What each service keeps in PostgreSQL.
-static SCHEMAS: &[Schema] = &[Schema { service: promotion::SERVICE, bus: &BUS, own: &PROMOTION }];
+/// What each service has in the servers.
+static SERVICES: &[Service] = &[Service {
+    schema: Schema { service: promotion::SERVICE, bus: &BUS, own: &PROMOTION },
+    libraries: promotion::LIBRARIES,
+}];
+
+struct Service {
+    schema: Schema,
+    libraries: &'static [Library],
+}
 
 /// Prepare the servers: schemas, roles, topics, Redis functions.
 ///
@@ -36,25 +44,25 @@ pub(crate) struct Migrate {
 impl Migrate {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         self.servers.check()?;
-        for schema in SCHEMAS {
+        for Service { schema, .. } in SERVICES {
             kit::postgres::migrate(&self.postgres_admin_url, &self.servers, schema).await?;
             println!("postgres  schema and role {}", schema.service);
         }
         if self.postgres_only {
             return Ok(ExitCode::SUCCESS);
         }
-        for schema in SCHEMAS {
+        for Service { schema, libraries } in SERVICES {
             let warning = bus::topic::make(&self.servers, schema.service).await?;
             println!("kafka     topic {}", bus::topic::events(&self.servers, schema.service));
             if let Some(warning) = warning {
                 println!("kafka     note: {warning}");
             }
+            self.stamp(schema.service, libraries).await?;
         }
-        self.stamp(promotion::SERVICE, promotion::LIBRARIES).await?;
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn stamp(&self, service: &str, libraries: &[kit::redis::Library]) -> anyhow::Result<()> {
+    async fn stamp(&self, service: &str, libraries: &[Library]) -> anyhow::Result<()> {
         let redis = Redis::connect(&self.servers, 1, libraries).await?;
         let pool = kit::postgres::connect(&self.servers, service).await?;
         let keys = Keys::new(&self.servers, service);

@@ -3,43 +3,27 @@
 use std::process::ExitCode;
 
 use kit::boot::Process;
-use kit::config::ProcessArgs;
+use kit::config::{ProcessArgs, Servers};
 
-/// Run every service in one process.
-///
-/// Every gRPC service, reflection and grpc.health.v1 answer on one port. On SIGTERM: not ready, no more connections, what
-/// was begun is finished, exit code 0; a second signal ends it hard.
+/// What a process that serves is told. A service's own flags, once it has any, carry its name.
 #[derive(Debug, clap::Args)]
-pub(crate) struct All {
+pub(crate) struct Serve {
     #[command(flatten)]
     process: ProcessArgs,
     #[command(flatten)]
-    promotion: promotion::Config,
+    servers: Servers,
 }
 
-/// Run promotion: time deals and first-come coupons.
-///
-/// On SIGTERM: not ready, no more connections, what was begun is finished, exit code 0; a second signal ends it hard.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Promotion {
-    #[command(flatten)]
-    process: ProcessArgs,
-    #[command(flatten)]
-    promotion: promotion::Config,
-}
-
-impl All {
-    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let process = Process::start(&self.process, proto::DESCRIPTORS).await?;
-        promotion::run(self.promotion, &process).await?;
-        Ok(process.run_to_end().await)
+impl Serve {
+    /// Every service in one process.
+    pub(crate) async fn all(self) -> anyhow::Result<ExitCode> {
+        self.promotion().await
     }
-}
 
-impl Promotion {
-    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+    /// Promotion alone.
+    pub(crate) async fn promotion(self) -> anyhow::Result<ExitCode> {
         let process = Process::start(&self.process, proto::DESCRIPTORS).await?;
-        promotion::run(self.promotion, &process).await?;
+        promotion::run(&self.servers, &process).await?;
         Ok(process.run_to_end().await)
     }
 }

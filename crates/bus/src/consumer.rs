@@ -42,6 +42,9 @@ pub enum Failed {
     /// PostgreSQL refused, or is away.
     #[error("its effect could not be written")]
     Postgres(#[from] Failure),
+    /// So many events are parked that an operator has to look before more are.
+    #[error("{0} events are parked, which is the limit: nothing more is consumed until an operator has looked")]
+    TooManyParked(i64),
 }
 
 impl Failed {
@@ -50,6 +53,7 @@ impl Failed {
         match self {
             Self::Unreadable(_) => true,
             Self::Postgres(failure) => failure.is_bad_row(),
+            Self::TooManyParked(_) => false,
         }
     }
 }
@@ -115,7 +119,7 @@ impl<E: Effects> Reader<E> {
         let mut partitions_made = None::<tokio::time::Instant>;
         while !told.is_cancelled() {
             if partitions_made.is_none_or(|made| made.elapsed() > PARTITIONS_EVERY) {
-                if told.run_until_cancelled(self.make_partitions()).await.is_none() {
+                if !self.make_partitions(told).await {
                     return;
                 }
                 partitions_made = Some(tokio::time::Instant::now());
@@ -185,17 +189,25 @@ impl<E: Effects> Reader<E> {
         }
     }
 
-    async fn make_partitions(&self) {
-        let made = async {
-            inbox::make_partitions(&self.consumer.pool, kit::clock::now()).await?;
-            inbox::span(&self.consumer.pool).await
-        };
-        match made.await {
-            Ok(span) => *self.span.lock().unwrap_or_else(PoisonError::into_inner) = span,
-            Err(failure) => {
-                let cause = format!("{:#}", anyhow::Error::new(failure));
-                tracing::error!(cause, "the partitions of the inbox could not be made");
+    /// Without partitions nothing could be recognised when it comes again: nothing is read before they are there. False when
+    /// told to stop before.
+    async fn make_partitions(&self, told: &CancellationToken) -> bool {
+        let mut pause = PAUSES.0;
+        loop {
+            match inbox::make_partitions(&self.consumer.pool, kit::clock::now()).await {
+                Ok(span) => {
+                    *self.span.lock().unwrap_or_else(PoisonError::into_inner) = span;
+                    return true;
+                }
+                Err(failure) => {
+                    let cause = format!("{:#}", anyhow::Error::new(failure));
+                    tracing::warn!(cause, "the partitions of the inbox cannot be made now");
+                }
             }
+            if told.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                return false;
+            }
+            pause = (pause * 2).min(PAUSES.1);
         }
     }
 

@@ -75,10 +75,12 @@ impl Producer {
     }
 
     /// Waits, bounded, until everything is acknowledged.
-    pub(crate) fn flush(&self) {
-        if let Err(error) = self.inner.flush(FLUSH_TIMEOUT) {
+    pub(crate) async fn flush(&self) {
+        let inner = self.inner.clone();
+        let flushed = tokio::task::spawn_blocking(move || inner.flush(FLUSH_TIMEOUT)).await;
+        if !matches!(flushed, Ok(Ok(()))) {
             // Whatever was not acknowledged is still in its journal.
-            tracing::info!(%error, "not everything was acknowledged by Kafka; it will be sent again");
+            tracing::info!("not everything was acknowledged by Kafka; it will be sent again");
         }
     }
 }

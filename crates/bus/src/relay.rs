@@ -117,7 +117,7 @@ impl Relay {
             lost = lease.keep(&turn.marks) => Err(lost),
             () = told.cancelled() => {
                 // What the tags were waiting for is sent; whatever is not acknowledged in time is sent again later.
-                turn.producer.flush();
+                turn.producer.flush().await;
                 Ok(())
             }
         }

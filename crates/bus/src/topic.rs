@@ -24,7 +24,7 @@ pub fn events(servers: &Servers, service: &str) -> String {
     servers.prefixed(&format!("booster.{service}.v1"))
 }
 
-/// Where events go that could not take effect.
+/// Where copies of events are to go that could not take effect; the table of parked events is the truth.
 #[must_use]
 pub fn dead_letters(topic: &str) -> String {
     format!("{topic}.dlq")

@@ -44,7 +44,7 @@ pub struct Servers {
     #[arg(long, env = "BOOSTER_POSTGRES_CONNECTIONS", default_value_t = 16, value_name = "NUMBER")]
     pub postgres_connections: u32,
 
-    /// Stands before every key, topic and consumer group, so that several can share the servers
+    /// Stands before every key, topic and consumer group; each needs a database of its own
     #[arg(long, env = "BOOSTER_NAMESPACE", default_value = "", value_name = "WORD")]
     pub namespace: String,
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use fred::clients::{Client, SubscriberClient};
+use fred::clients::Client;
 use fred::error::{Error as RedisError, ErrorKind};
 use fred::interfaces::{ClientLike, EventInterface as _, FunctionInterface as _};
 use fred::types::config::{
@@ -44,7 +44,7 @@ pub enum CallError {
     /// Redis is out of memory and refused to run the function: nothing happened.
     #[error("Redis is out of memory")]
     Full,
-    /// The function, or the way it was called, is wrong: nothing happened.
+    /// The function, or the way it was called, is wrong. Functions check everything before they write: nothing happened.
     #[error("Redis refused the call")]
     Broken(#[source] RedisError),
     /// Nobody knows whether it happened: the connection broke, or no answer came in time.
@@ -56,7 +56,6 @@ pub enum CallError {
 #[derive(Clone)]
 pub struct Redis {
     lanes: Arc<[Lane]>,
-    config: Config,
 }
 
 /// One client with one connection to each primary.
@@ -83,7 +82,7 @@ impl Redis {
                 .with_context(|| format!("cannot reach the Redis Cluster at {}", servers.redis_nodes.join(",")))?;
             connected.push(Lane { client, libraries: libraries.into() });
         }
-        let redis = Self { lanes: connected.into(), config };
+        let redis = Self { lanes: connected.into() };
         settings::check(redis.client(), servers).await?;
         redis.load(libraries).await?;
         redis.watch_new_connections(servers);
@@ -95,16 +94,6 @@ impl Redis {
     pub fn lane(&self, hash: u64) -> &Lane {
         let index = usize::try_from(hash % self.lanes.len() as u64).unwrap_or_default();
         &self.lanes[index]
-    }
-
-    /// A connection that listens to published messages. Subscriptions are renewed when it reconnects.
-    ///
-    /// # Errors
-    /// The connection cannot be opened.
-    pub async fn subscriber(&self) -> anyhow::Result<SubscriberClient> {
-        let subscriber = builder(&self.config).build_subscriber_client()?;
-        subscriber.init().await.context("cannot open a connection for subscriptions")?;
-        Ok(subscriber)
     }
 
     /// Ends every lane.

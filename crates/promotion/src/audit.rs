@@ -17,6 +17,9 @@ use judge::Snapshot;
 
 /// How long what is on its way may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How often a deal with violations is looked at before they are believed, and the pause between.
+const LOOKS: usize = 3;
+const AGAIN: Duration = Duration::from_secs(1);
 /// Deals read at once.
 const PAGE: i64 = 500;
 
@@ -72,8 +75,22 @@ impl Auditor {
         }
     }
 
+    /// What is on its way for a moment is not a violation: it is looked at again before it is called one.
     async fn look(&self, deal_id: &DealId, report: &mut Report) -> anyhow::Result<()> {
         report.deals += 1;
+        for _ in 1..LOOKS {
+            let mut seen = Report::default();
+            self.look_once(deal_id, &mut seen).await?;
+            if seen.violations.is_empty() {
+                report.coupons += seen.coupons;
+                return Ok(());
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+        self.look_once(deal_id, report).await
+    }
+
+    async fn look_once(&self, deal_id: &DealId, report: &mut Report) -> anyhow::Result<()> {
         if !deal::exists(&self.pool, deal_id).await? {
             report.violations.push(format!("{deal_id}: there is no such deal in PostgreSQL"));
             return Ok(());
@@ -84,6 +101,15 @@ impl Auditor {
             Arrival::Complete => {
                 let rows = coupon::audited(&self.pool, deal_id).await?;
                 report.coupons += rows.len();
+                if let Answer::Found(after) = self.deals.look(deal_id).await? {
+                    let phantoms = rows.iter().filter(|row| row.rank > after.issued);
+                    report.violations.extend(phantoms.map(|row| {
+                        format!(
+                            "{deal_id}: rank {} of {} is in PostgreSQL, and was never issued (I4)",
+                            row.rank, row.user_id
+                        )
+                    }));
+                }
                 report
                     .violations
                     .extend(snapshot.violations(&rows).into_iter().map(|what| format!("{deal_id}: {what}")));

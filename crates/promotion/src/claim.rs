@@ -30,8 +30,12 @@ const BATCH: usize = 256;
 pub const LANES: usize = 4;
 /// Claims that may wait for one lane; beyond it they are refused.
 const WAITING: usize = 16_384;
-/// How long after it was sent a batch may still take something new.
-const NOT_AFTER: Duration = Duration::from_millis(500);
+/// How long after it was sent a batch may still take something new, in milliseconds.
+const NOT_AFTER_MS: i64 = 500;
+/// How long a claim may wait before it is sent: with [`NOT_AFTER_MS`] it stays below a second, after which "not found" is final.
+const WAIT_MOST: Duration = Duration::from_millis(400);
+/// How often those who have waited too long, or are gone, are cleared out.
+const CLEAR_EVERY: Duration = Duration::from_millis(100);
 /// How long it is remembered that there is no such deal.
 const UNKNOWN_FOR: Duration = Duration::from_secs(1);
 /// How many such deals are remembered.
@@ -54,6 +58,8 @@ pub struct Claims {
     lanes: Arc<[Entrance]>,
     winners: Winners,
     unknown: Arc<Mutex<HashMap<DealId, Instant>>>,
+    /// Questions to PostgreSQL about deals that Redis does not have, one at a time.
+    asking: Arc<tokio::sync::Mutex<()>>,
     pool: kit::postgres::Pool,
 }
 
@@ -67,6 +73,7 @@ struct Entrance {
 struct Claim {
     deal_id: DealId,
     user_id: UserId,
+    arrived: Instant,
     deadline: Deadline,
     trace: Option<String>,
     reply: oneshot::Sender<Result<Yes, No>>,
@@ -91,7 +98,13 @@ impl Claims {
             process.spawn(Stage::Work, "claims", move |told| lane.run(receiver, told));
             lanes.push(Entrance { claims: sender, places: Arc::new(Semaphore::new(WAITING)) });
         }
-        Self { lanes: lanes.into(), winners: winners.clone(), unknown: Arc::default(), pool: pool.clone() }
+        Self {
+            lanes: lanes.into(),
+            winners: winners.clone(),
+            unknown: Arc::default(),
+            asking: Arc::default(),
+            pool: pool.clone(),
+        }
     }
 
     /// Claims one coupon. Dropping the future does not undo the claim.
@@ -112,7 +125,8 @@ impl Claims {
         };
         let (reply, answer) = oneshot::channel();
         let trace = kit::telemetry::traceparent();
-        let claim = Claim { deal_id: deal_id.clone(), user_id, deadline, trace, reply, _place: place };
+        let arrived = Instant::now();
+        let claim = Claim { deal_id: deal_id.clone(), user_id, arrived, deadline, trace, reply, _place: place };
         if lane.claims.try_send(claim).is_err() {
             return Err(Error::Overloaded { retry_after: OVERLOADED_RETRY });
         }
@@ -126,6 +140,11 @@ impl Claims {
 
     /// A deal that Redis does not have: never made, not there yet, or lost.
     async fn missing(&self, deal_id: DealId) -> Error<Refusal> {
+        // A flood of claims for one such deal asks once, and takes no connection from anybody else.
+        let _alone = self.asking.lock().await;
+        if self.is_unknown(&deal_id) {
+            return Refusal::DealNotFound.into();
+        }
         match postgres::deal::exists(&self.pool, &deal_id).await {
             Ok(true) => Refusal::Frozen.into(),
             Ok(false) => {
@@ -145,10 +164,9 @@ impl Claims {
     fn remember_unknown(&self, deal_id: DealId) {
         let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
         if unknown.len() >= UNKNOWN_MOST {
-            unknown.retain(|_, since| since.elapsed() < UNKNOWN_FOR);
+            // A second's worth of memory: it is quickly there again.
+            unknown.clear();
         }
-        if unknown.len() < UNKNOWN_MOST {
-            unknown.insert(deal_id, Instant::now());
-        }
+        unknown.insert(deal_id, Instant::now());
     }
 }

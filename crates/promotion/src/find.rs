@@ -37,7 +37,10 @@ pub async fn deal(pool: &Pool, deals: &Deals, deal_id: &DealId) -> Result<Deal, 
 /// [`Refusal::DealNotFound`], [`Refusal::CouponNotFound`], [`Refusal::Frozen`]; [`Error::Unavailable`].
 pub async fn claim(pool: &Pool, deals: &Deals, deal_id: DealId, user_id: UserId) -> Result<Coupon, Error<Refusal>> {
     match deals.find(&deal_id, &user_id).await? {
-        Answer::Found((terms, Some(Outcome::Held(grant)))) => Ok(Coupon::issued(deal_id, user_id, &terms, grant)),
+        Answer::Found((terms, Some(Outcome::Held(grant)))) => {
+            let coupon = Coupon::issued(deal_id, user_id, &terms, grant);
+            Ok(Coupon { state: coupon.state_at(kit::clock::now()), ..coupon })
+        }
         Answer::Found((terms, Some(Outcome::Returned(grant)))) => {
             Ok(Coupon::issued(deal_id, user_id, &terms, grant).returned())
         }

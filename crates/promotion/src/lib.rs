@@ -33,34 +33,25 @@ pub const SERVICE: &str = "promotion";
 /// Every library of functions that this service calls.
 pub const LIBRARIES: &[Library] = &[bus::redis::LIBRARY, redis::LIBRARY];
 
-/// What promotion is told.
-#[derive(Debug, Clone, clap::Args)]
-pub struct Config {
-    /// The servers it keeps its things in.
-    #[command(flatten)]
-    pub servers: Servers,
-}
-
 /// Reaches its stores, starts its tasks and adds its service to the process. Ready when it returns.
 ///
 /// # Errors
 /// One sentence: which store cannot be reached, or is set so that it would lose claims.
-pub async fn run(config: Config, process: &Process) -> anyhow::Result<()> {
-    let servers = config.servers;
+pub async fn run(servers: &Servers, process: &Process) -> anyhow::Result<()> {
     servers.check()?;
     process.readiness().waiting(SERVICE, "reaching PostgreSQL");
-    let pool = kit::postgres::connect(&servers, SERVICE).await?;
+    let pool = kit::postgres::connect(servers, SERVICE).await?;
     process.readiness().waiting(SERVICE, "reaching the Redis Cluster");
-    let redis = Redis::connect(&servers, claim::LANES, LIBRARIES).await?;
+    let redis = Redis::connect(servers, claim::LANES, LIBRARIES).await?;
 
     let bell = Bell::default();
-    let deals = Deals::new(redis.clone(), &servers);
+    let deals = Deals::new(redis.clone(), servers);
     let winners = Winners::start(process, &deals);
     let claims = claim::Claims::start(process, &deals, &pool, &bell, &winners);
     let (pusher_pool, pusher_deals) = (pool.clone(), deals.clone());
     process.spawn(Stage::Work, "pusher", |told| schedule::run_pusher(pusher_pool, pusher_deals, told));
-    bus::relay::spawn(process, relay(&servers, redis.clone(), pool.clone(), bell.clone())?);
-    bus::consumer::spawn(process, consumer(&servers, pool.clone())).context("Kafka consumer")?;
+    bus::relay::spawn(process, relay(servers, redis.clone(), pool.clone(), bell.clone())?);
+    bus::consumer::spawn(process, consumer(servers, pool.clone())).context("Kafka consumer")?;
     let last_pool = pool.clone();
     process.spawn(Stage::Store, "stores", |told| async move {
         told.cancelled().await;

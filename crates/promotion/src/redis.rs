@@ -25,11 +25,12 @@ pub const LIBRARY: Library = Library {
     ],
 };
 
-/// How many entries a journal may hold before claims are refused: with 256 claims each it is far below `maxmemory`.
-pub const JOURNAL_LIMIT: u32 = 20_000;
+/// How many entries a journal may hold before claims are refused. An entry of 256 claims takes some 6 KB, so a journal that
+/// is full of them takes some 12 MB; the 64 of them together have to stay well below the `maxmemory` of all primaries.
+pub const JOURNAL_LIMIT: u32 = 2_000;
 
 /// The most holders that are read at once: Redis does nothing else meanwhile.
-const WINNERS_MOST: u32 = 100_000;
+const WINNERS_MOST: u32 = 50_000;
 
 /// About how many holders are read in one call by an audit.
 const HOLDERS_PAGE: u32 = 1_000;
@@ -212,7 +213,7 @@ impl Deals {
         Reply::new(value).given_back()
     }
 
-    /// Who won a deal; nothing where it is not sold out, or has more than 100,000 holders.
+    /// Who won a deal; nothing where it is not sold out, or has more than 50,000 holders.
     pub async fn winners(&self, deal_id: &DealId) -> Result<Answer<Option<Sold>>, CallError> {
         let args = vec![Value::from(WINNERS_MOST.to_string())];
         let reply = self.call("promotion_winners_1", deal_id, &["deal", "held", "seats"], args).await?;

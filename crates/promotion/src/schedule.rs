@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bus::journal::Tag;
-use kit::error::Error;
+use kit::error::{Error, Fault};
 use kit::postgres::Pool;
 use tokio_util::sync::CancellationToken;
 
@@ -15,8 +15,8 @@ use crate::redis::{Answer, Deals};
 
 /// How often the pusher looks for what was begun and not finished.
 const PUSH_EVERY: Duration = Duration::from_secs(5);
-/// Deals that the pusher finishes in one go.
-const PUSH_MOST: i64 = 100;
+/// Deals that the pusher reads at once.
+const PUSH_PAGE: i64 = 100;
 
 /// The idempotency key of a request, and what was asked.
 #[derive(Debug, Clone)]
@@ -64,23 +64,33 @@ pub async fn update(pool: &Pool, deals: &Deals, deal_id: &DealId, stock: i64) ->
 /// Finishes what was begun: every few seconds, until told to stop.
 pub async fn run_pusher(pool: Pool, deals: Deals, told: CancellationToken) -> anyhow::Result<()> {
     while told.run_until_cancelled(tokio::time::sleep(PUSH_EVERY)).await.is_some() {
-        if let Err(error) = push_pending(&pool, &deals).await {
-            tracing::warn!(cause = error.to_string(), "deals that were begun could not be finished now");
+        let outcomes = [push_pending(&pool, &deals).await, forget(&pool).await];
+        for error in outcomes.into_iter().filter_map(Result::err) {
+            tracing::warn!(cause = error.to_string(), "what was begun could not be finished now");
         }
     }
     Ok(())
 }
 
+/// Page by page: deals that cannot be finished must not keep the later ones waiting.
 async fn push_pending(pool: &Pool, deals: &Deals) -> Result<(), Error<Refusal>> {
-    for row in rows::pending(pool, PUSH_MOST).await? {
-        let deal_id = &row.wish.deal_id;
-        match push(pool, deals, &row).await {
-            Ok(_) => tracing::info!(deal = %deal_id, "a deal that was begun is finished"),
-            // One deal that is frozen must not keep the others waiting.
-            Err(Error::Refused(refusal)) => tracing::warn!(deal = %deal_id, ?refusal, "a deal cannot be finished"),
-            Err(error) => return Err(error),
+    let mut after = String::new();
+    loop {
+        let page = rows::pending(pool, &after, PUSH_PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.wish.deal_id.to_string();
+        for row in &page {
+            let deal_id = &row.wish.deal_id;
+            match push(pool, deals, row).await {
+                Ok(_) => tracing::info!(deal = %deal_id, "a deal that was begun is finished"),
+                Err(Error::Refused(refusal)) => tracing::warn!(deal = %deal_id, ?refusal, "a deal cannot be finished"),
+                Err(error) => return Err(error),
+            }
         }
     }
+}
+
+async fn forget(pool: &Pool) -> Result<(), Error<Refusal>> {
     rows::forget_requests(pool).await?;
     Ok(())
 }
@@ -96,6 +106,9 @@ async fn push(pool: &Pool, deals: &Deals, row: &Row) -> Result<Option<Refusal>, 
     there(deals.arm(deal_id).await?)?;
     let updated = there(deals.update(deal_id, row.version, row.wanted_stock).await?)?;
     rows::applied(pool, deal_id, row.version, updated.stock).await?;
+    if updated.refusal.is_none() && updated.stock < row.wanted_stock {
+        return Err(Error::Unavailable(Fault::new("a newer order was decided first, and this one passed over")));
+    }
     Ok(updated.refusal)
 }
 

@@ -2,4 +2,5 @@
 
 pub mod rush;
 pub mod process;
+pub mod servers;
 pub mod ground;

@@ -20,10 +20,15 @@ pub async fn run(ground: Option<&Ground>, args: &[&str]) -> Output {
 
 /// Its standard output, where it ended well.
 pub async fn told(ground: Option<&Ground>, args: &[&str]) -> String {
-    let output = run(ground, args).await;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{args:?}: {errors}");
-    String::from_utf8(output.stdout).unwrap()
+    told_with(ground.map(Ground::env).unwrap_or_default(), args).await
+}
+
+/// The same, within an environment.
+pub async fn told_with(env: Vec<(String, String)>, args: &[&str]) -> String {
+    let output = Command::new(PATH).envs(env).args(args).output().await.unwrap();
+    let (told, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{args:?}: {told}{errors}");
+    told.into_owned()
 }
 
 /// A place that `booster migrate` has prepared, and `processes` of promotion in it.

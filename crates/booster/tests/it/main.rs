@@ -3,6 +3,7 @@
 
 mod booster;
 
+mod faults;
 mod manual;
 mod operate;
 mod survive;

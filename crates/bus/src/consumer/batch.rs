@@ -9,7 +9,7 @@ use kit::postgres::{begin, commit};
 
 use super::received::Received;
 use super::{Effects, Failed, Reader};
-use crate::event::{Event, Unreadable};
+use crate::event::Event;
 use crate::journal::{Entry, Position, Tag};
 use crate::postgres::parked::{self, Parked};
 use crate::postgres::{inbox, journal};
@@ -99,9 +99,9 @@ impl<E: Effects> Reader<E> {
 
     async fn park(&self, tx: &mut kit::postgres::Tx, received: &Received, cause: &str) -> Result<(), Failed> {
         let name = &self.consumer.name;
-        if parked::count(tx, name).await? >= PARKED {
-            tracing::error!(consumer = name, limit = PARKED, "too many events are parked: the consumer waits");
-            return Err(Failed::Unreadable(Unreadable::new("too many events are parked")));
+        let parked = parked::count(tx, name).await?;
+        if parked >= PARKED {
+            return Err(Failed::TooManyParked(parked));
         }
         let headers: serde_json::Map<_, _> =
             received.headers.iter().map(|(key, value)| (key.clone(), value.replace('\0', "\u{fffd}").into())).collect();

@@ -10,8 +10,10 @@ use time::{Date, Duration, OffsetDateTime};
 const DAYS_AHEAD: i64 = 3;
 /// How many days back a new inbox begins: events may be a week old when a consumer starts late.
 const DAYS_BACK: i64 = 8;
+/// How many days a partition is kept: longer than Kafka keeps a topic, which is seven days and a segment.
+const DAYS_KEPT: i64 = 10;
 
-/// Notes the events; returns the places of those that are here for the first time.
+/// Notes the events; returns the ids of those that are here for the first time.
 pub(crate) async fn note(
     tx: &mut Tx,
     consumer: &str,
@@ -32,35 +34,48 @@ pub(crate) async fn note(
     Ok(first.into_iter().collect())
 }
 
-/// The first instant before the oldest partition, and the first instant after the newest.
-pub(crate) async fn span(pool: &Pool) -> Result<(OffsetDateTime, OffsetDateTime), Failure> {
+/// Makes the partitions from [`DAYS_BACK`] (only where the inbox is new) to [`DAYS_AHEAD`], and drops those that are older
+/// than [`DAYS_KEPT`]. Two processes that do it at once wait for each other. Returns what the inbox reaches then.
+pub(crate) async fn make_partitions(
+    pool: &Pool,
+    now: OffsetDateTime,
+) -> Result<(OffsetDateTime, OffsetDateTime), Failure> {
+    let mut tx = kit::postgres::begin(pool).await?;
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtext(current_schema()), hashtext('inbox'))")
+        .execute(&mut *tx)
+        .await?;
+    let days = days(&mut tx).await?;
+    let first = days.last().map_or((now - Duration::days(DAYS_BACK)).date(), |last| *last + Duration::DAY);
+    let mut statements = Vec::new();
+    let mut day = first;
+    while day <= (now + Duration::days(DAYS_AHEAD)).date() {
+        let (name, next) = (name_of(day), day + Duration::DAY);
+        statements.push(format!(
+            "CREATE TABLE {name} PARTITION OF inbox FOR VALUES FROM ('{day} 00:00+00') TO ('{next} 00:00+00')"
+        ));
+        day = next;
+    }
+    let oldest = (now - Duration::days(DAYS_KEPT)).date();
+    statements.extend(days.iter().filter(|day| **day < oldest).map(|day| format!("DROP TABLE {}", name_of(*day))));
+    for statement in statements {
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *tx).await?;
+    }
+    let days = self::days(&mut tx).await?;
+    kit::postgres::commit(tx).await?;
+    let begin = |day: Option<&Date>| day.map_or(OffsetDateTime::UNIX_EPOCH, |day| day.midnight().assume_utc());
+    Ok((begin(days.first()), begin(days.last()) + Duration::DAY))
+}
+
+/// The days that have a partition, in order.
+async fn days(tx: &mut Tx) -> Result<Vec<Date>, Failure> {
     let names = sqlx::query_scalar!(
         r#"SELECT child.relname::text AS "name!" FROM pg_inherits
            JOIN pg_class child ON child.oid = inhrelid
            WHERE inhparent = 'inbox'::regclass ORDER BY child.relname"#
     )
-    .fetch_all(pool)
+    .fetch_all(&mut **tx)
     .await?;
-    let days: Vec<Date> = names.iter().filter_map(|name| day_of(name)).collect();
-    let begin = |day: Option<&Date>| day.map_or(OffsetDateTime::UNIX_EPOCH, |day| day.midnight().assume_utc());
-    Ok((begin(days.first()), begin(days.last()) + Duration::DAY))
-}
-
-/// Makes the partitions from [`DAYS_BACK`] (only where the inbox is new) to [`DAYS_AHEAD`].
-pub(crate) async fn make_partitions(pool: &Pool, now: OffsetDateTime) -> Result<(), Failure> {
-    let (_, end) = span(pool).await?;
-    let first = if end <= OffsetDateTime::UNIX_EPOCH + Duration::DAY { now - Duration::days(DAYS_BACK) } else { end };
-    let mut day = first.date();
-    while day <= (now + Duration::days(DAYS_AHEAD)).date() {
-        let next = day + Duration::DAY;
-        let statement = format!(
-            "CREATE TABLE IF NOT EXISTS {} PARTITION OF inbox FOR VALUES FROM ('{day} 00:00+00') TO ('{next} 00:00+00')",
-            name_of(day)
-        );
-        sqlx::raw_sql(AssertSqlSafe(statement)).execute(pool).await?;
-        day = next;
-    }
-    Ok(())
+    Ok(names.iter().filter_map(|name| day_of(name)).collect())
 }
 
 fn name_of(day: Date) -> String {

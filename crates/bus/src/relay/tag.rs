@@ -1,5 +1,6 @@
 //! The relay of one journal.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use futures::future::try_join_all;
@@ -8,6 +9,7 @@ use tokio::time::Instant;
 use super::Turn;
 use crate::event::Event;
 use crate::journal::{Entry, EntryId, Position, Tag};
+use crate::postgres::journal;
 use crate::postgres::parked::{self, Parked};
 use crate::producer::acknowledged;
 use crate::redis::{self, JournalError, Read};
@@ -29,8 +31,11 @@ pub(super) async fn relay(turn: &Turn<'_>, tag: Tag) -> anyhow::Result<()> {
     loop {
         match journal.read().await {
             Ok(Read::Entries { epoch, length, entries }) => {
-                metrics::gauge!("booster_journal_entries", "tag" => tag.to_string()).set(gauge(length));
-                journal.enter(epoch);
+                let labels = [("service", turn.relay.service.to_owned()), ("tag", tag.to_string())];
+                metrics::gauge!("booster_journal_entries", &labels).set(gauge(length));
+                if journal.enter(epoch) {
+                    continue;
+                }
                 let read = entries.len();
                 journal.send(entries).await?;
                 journal.trim().await;
@@ -42,6 +47,7 @@ pub(super) async fn relay(turn: &Turn<'_>, tag: Tag) -> anyhow::Result<()> {
             Ok(Read::Frozen) => journal.pause("the fence is closed").await,
             Err(error) => journal.pause(&describe(&error)).await,
         }
+        journal.pass_parked().await?;
         journal.watch_standstill();
     }
 }
@@ -55,9 +61,15 @@ struct Journal<'a> {
     after: bool,
     /// The highest entry below which, and with which, everything is acknowledged.
     mark: Position,
+    /// The highest entry that told anything: its progress comes from the consumer.
+    told: Position,
+    /// A later entry that was parked and told nothing: nobody else can note that it is done with.
+    parked: Option<Position>,
     trimmed: Instant,
     /// What progress was, and since when.
     stood: (Position, Instant),
+    /// The progress from which everything was sent again: once is enough until it moves.
+    again: Option<Position>,
     quiet: bool,
 }
 
@@ -72,8 +84,11 @@ impl<'a> Journal<'a> {
             next: progress,
             after: false,
             mark: Position::default(),
+            told: progress,
+            parked: None,
             trimmed: now,
             stood: (progress, now),
+            again: None,
             quiet: false,
         }
     }
@@ -83,24 +98,32 @@ impl<'a> Journal<'a> {
         redis::read(&relay.redis, &relay.keys, self.tag, self.next.entry, self.after, ENTRIES).await
     }
 
-    /// Another epoch is another journal: it is read from its first entry.
-    fn enter(&mut self, epoch: i64) {
+    /// Another epoch is another journal: what was read belongs to a place of the old one, and it is read anew from its first
+    /// entry. True where that is so.
+    fn enter(&mut self, epoch: i64) -> bool {
         self.quiet = false;
-        if self.next.epoch != epoch {
-            let known = self.next.epoch != 0;
-            self.next = Position { epoch, entry: EntryId::default() };
-            self.after = false;
-            if known {
-                tracing::warn!(tag = %self.tag, epoch, "the journal has a new epoch");
-            }
+        if self.next.epoch == epoch {
+            return false;
         }
+        if self.next.epoch != 0 {
+            tracing::warn!(tag = %self.tag, epoch, "the journal has a new epoch");
+        }
+        self.next = Position { epoch, entry: EntryId::default() };
+        self.after = false;
+        true
     }
 
     async fn send(&mut self, entries: Vec<Entry>) -> anyhow::Result<()> {
         let Some(last) = entries.last().map(|entry| entry.position) else { return Ok(()) };
         let mut deliveries = Vec::new();
         for entry in &entries {
-            for event in self.events(entry).await? {
+            let events = self.events(entry).await?;
+            if events.is_empty() {
+                self.parked = Some(entry.position);
+            } else {
+                (self.told, self.parked) = (entry.position, None);
+            }
+            for event in events {
                 deliveries.push(acknowledged(self.turn.producer.send(&event).await?));
             }
         }
@@ -165,16 +188,27 @@ impl<'a> Journal<'a> {
         }
     }
 
-    /// A record that Kafka lost would keep progress below the mark for ever: it is sent again.
+    /// Where the last entries were parked, progress passes them as soon as everything before them has taken effect.
+    async fn pass_parked(&mut self) -> anyhow::Result<()> {
+        let Some(parked) = self.parked.filter(|_| self.turn.progress(self.tag) >= self.told) else { return Ok(()) };
+        let mut tx = kit::postgres::begin(&self.turn.relay.pool).await?;
+        journal::advance(&mut tx, &HashMap::from([(self.tag, parked)])).await?;
+        kit::postgres::commit(tx).await?;
+        self.parked = None;
+        Ok(())
+    }
+
+    /// A last record that Kafka lost would keep progress below the mark for ever. What stands still for so long is sent once
+    /// more; a consumer that is merely slow, or away, is not fed the same again and again.
     fn watch_standstill(&mut self) {
         let progress = self.turn.progress(self.tag);
         if progress != self.stood.0 || progress >= self.mark {
             self.stood = (progress, Instant::now());
-        } else if self.stood.1.elapsed() > STANDSTILL {
-            tracing::warn!(tag = %self.tag, "the consumer stands still below the mark: sending again");
+        } else if self.stood.1.elapsed() > STANDSTILL && self.again != Some(progress) && self.parked.is_none() {
+            tracing::warn!(tag = %self.tag, "the consumer stands still below the mark: sending once more");
             self.next = progress;
             self.after = false;
-            self.stood = (progress, Instant::now());
+            self.again = Some(progress);
         }
     }
 

@@ -83,6 +83,12 @@ impl Snapshot {
                     "{user_id} has rank {rank} and seat {seat} in PostgreSQL, and {} and {} in Redis (I3)",
                     held.rank, held.seat
                 )),
+                Some(held)
+                    if !held.returned && row.returned && !row.inferred && row.version >= RETURNED && self.still =>
+                {
+                    found
+                        .push(format!("rank {rank} of {user_id} is given back in PostgreSQL, and held in Redis (I10)"));
+                }
                 Some(held) if held.returned && !row.returned => {
                     found.push(format!("rank {rank} of {user_id} was given back, and is alive in PostgreSQL (I10)"));
                 }

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use bus::journal::Tag;
 use kit::error::{Error, Fault};
 use kit::redis::CallError;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Claim, NOT_AFTER, No, OVERLOADED_RETRY, Yes};
+use super::{Claim, NOT_AFTER_MS, No, OVERLOADED_RETRY, Yes};
 use crate::coupon::{Coupon, Grant};
 use crate::deal::{DealId, Refusal, Terms, UserId};
 use crate::redis::{Answer, Claimed, Deals, Outcome};
@@ -30,17 +32,42 @@ pub(super) struct Settled {
     pub(super) again: Vec<Claim>,
 }
 
-/// How far the clock of Redis is ahead of ours, in milliseconds, as its last answer showed.
-#[derive(Clone, Default)]
-pub(super) struct Clock(Arc<AtomicI64>);
+/// How far the clock of Redis is ahead of ours, for each tag: each may live on another node. Ours never jumps.
+#[derive(Clone)]
+pub(super) struct Clock {
+    began: Instant,
+    ahead_ms: Arc<[AtomicI64]>,
+}
+
+/// Stands for an offset that is not known yet.
+const UNKNOWN: i64 = i64::MIN;
+
+impl Default for Clock {
+    fn default() -> Self {
+        let ahead_ms = Tag::all().map(|_| AtomicI64::new(UNKNOWN)).collect();
+        Self { began: Instant::now(), ahead_ms }
+    }
+}
 
 impl Clock {
-    fn now_ms(&self) -> i64 {
-        own_ms() + self.0.load(Ordering::Relaxed)
+    /// The time of Redis, if it has ever answered for this tag.
+    fn now_ms(&self, tag: Tag) -> Option<i64> {
+        let ahead_ms = self.ahead(tag).load(Ordering::Relaxed);
+        (ahead_ms != UNKNOWN).then(|| self.own_ms() + ahead_ms)
     }
 
-    fn observe(&self, redis_ms: i64) {
-        self.0.store(redis_ms - own_ms(), Ordering::Relaxed);
+    /// Redis has said its time in answer to a call that was sent at `sent_ms`: somewhere between then and now.
+    fn observe(&self, tag: Tag, redis_ms: i64, sent_ms: i64) {
+        let midpoint_ms = i64::midpoint(sent_ms, self.own_ms());
+        self.ahead(tag).store(redis_ms - midpoint_ms, Ordering::Relaxed);
+    }
+
+    fn own_ms(&self) -> i64 {
+        i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
+
+    fn ahead(&self, tag: Tag) -> &AtomicI64 {
+        &self.ahead_ms[usize::from(tag.number())]
     }
 }
 
@@ -55,69 +82,97 @@ pub(super) async fn settle(
 ) -> Settled {
     let users: Vec<UserId> = batch.iter().map(|claim| claim.user_id.clone()).collect();
     let trace = batch.iter().find_map(|claim| claim.trace.clone()).unwrap_or_default();
-    let not_after_ms = clock.now_ms() + i64::try_from(NOT_AFTER.as_millis()).unwrap_or(i64::MAX);
-    let mut open: Vec<Option<Claim>> = batch.into_iter().map(Some).collect();
-    let mut issued = false;
-    let mut copies = 0;
+    let tag = Tag::of(deal_id.as_str());
+    let mut settling = Settling { deal_id, open: batch.into_iter().map(Some).collect(), issued: false };
+    let mut not_after_ms = None;
     let mut pause = PAUSES.0;
-    loop {
-        let answer = deals.claim(deal_id, &users, not_after_ms, &trace).await;
-        copies += 1;
-        match answer {
+    for copies in 1_u32.. {
+        let first = copies == 1;
+        // Where the time of Redis is not known yet, the batch goes out as one that may take nothing, and brings it.
+        let limit_ms = *not_after_ms.get_or_insert_with(|| clock.now_ms(tag).map_or(0, |now_ms| now_ms + NOT_AFTER_MS));
+        let sent_ms = clock.own_ms();
+        match deals.claim(deal_id, &users, limit_ms, &trace).await {
             Ok(Answer::Found(claimed)) => {
-                clock.observe(claimed.now_ms);
-                let last = copies == 1 || claimed.now_ms > not_after_ms;
-                issued |= tell(deal_id, &claimed, &mut open, last);
+                clock.observe(tag, claimed.now_ms, sent_ms);
+                let last = first || claimed.now_ms > limit_ms;
+                settling.tell(&claimed, first, last);
                 if last {
-                    let sold_out = claimed.outcomes.contains(&Outcome::SoldOut);
-                    return Settled { issued, sold_out, again: open.into_iter().flatten().collect() };
+                    return settling.done(claimed.outcomes.contains(&Outcome::SoldOut));
                 }
             }
-            // No copy of this batch has taken anything, and none will: the tag is closed, or the deal not there.
-            Ok(Answer::Frozen) => return refuse(open, issued, || No::Error(Refusal::Frozen.into())),
-            Ok(Answer::Missing) => return refuse(open, issued, || No::Missing),
-            Err(CallError::Full) if copies == 1 => {
-                return refuse(open, issued, || No::Error(Error::Overloaded { retry_after: OVERLOADED_RETRY }));
+            // Only of a first copy it is known that no other has taken anything.
+            Ok(Answer::Frozen) if first => return settling.refuse(|| No::Error(Refusal::Frozen.into())),
+            Ok(Answer::Missing) if first => return settling.refuse(|| No::Missing),
+            Err(CallError::Full) if first => {
+                return settling.refuse(|| No::Error(Error::Overloaded { retry_after: OVERLOADED_RETRY }));
             }
-            Err(CallError::Broken(error)) if copies == 1 => {
+            Err(CallError::Broken(error)) if first => {
                 let cause = format!("the claim function failed: {error}");
-                return refuse(open, issued, || No::Error(Error::Internal(Fault::new(cause.clone()))));
+                return settling.refuse(|| No::Error(Error::Internal(Fault::new(cause.clone()))));
             }
-            Err(error) => {
-                if copies == 1 {
-                    tracing::warn!(deal = %deal_id, claims = users.len(), %error, "a batch of claims has no answer: sending it again");
-                }
-                metrics::counter!("booster_claim_copies_total").increment(1);
-            }
+            outcome => report(deal_id, copies, &outcome),
         }
-        if told.is_cancelled() && open.iter().flatten().all(|claim| claim.reply.is_closed()) {
-            return Settled { issued, sold_out: false, again: Vec::new() };
+        if told.is_cancelled() && settling.is_abandoned() {
+            break;
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSES.1);
     }
+    settling.done(false)
 }
 
-/// Tells everyone whose outcome is final. Returns whether anything was issued.
-fn tell(deal_id: &DealId, claimed: &Claimed, open: &mut [Option<Claim>], last: bool) -> bool {
-    let terms: Option<Terms> = serde_json::from_str(&claimed.terms).ok();
-    let mut issued = false;
-    for (slot, outcome) in open.iter_mut().zip(&claimed.outcomes) {
-        issued |= matches!(outcome, Outcome::Won(_));
-        let is_yes = matches!(outcome, Outcome::Won(_) | Outcome::Held(_));
-        if *outcome == Outcome::Late || !(is_yes || last) {
-            continue;
-        }
-        if let Some(claim) = slot.take() {
-            let answer = match &terms {
-                Some(terms) => answer(deal_id, &claim.user_id, terms, claimed, *outcome),
-                None => Err(No::Error(Error::Internal(Fault::new("the terms of the deal cannot be read")))),
-            };
-            // Whoever asked may be gone: then nobody is told, and asks again.
-            let _ = claim.reply.send(answer);
+/// A batch without an answer is a warning when it begins and now and then while it lasts.
+fn report(deal_id: &DealId, copies: u32, outcome: &Result<Answer<Claimed>, CallError>) {
+    metrics::counter!("booster_claim_copies_total").increment(1);
+    if copies.is_power_of_two() {
+        tracing::warn!(deal = %deal_id, copies, ?outcome, "a batch of claims has no answer: sending it again");
+    }
+}
+
+/// A batch that is being settled: those who were not told yet, in their order.
+struct Settling<'a> {
+    deal_id: &'a DealId,
+    open: Vec<Option<Claim>>,
+    issued: bool,
+}
+
+impl Settling<'_> {
+    /// Tells everyone whose outcome is final.
+    fn tell(&mut self, claimed: &Claimed, first: bool, last: bool) {
+        let terms: Option<Terms> = serde_json::from_str(&claimed.terms).ok();
+        for (slot, outcome) in self.open.iter_mut().zip(&claimed.outcomes) {
+            let is_yes = matches!(outcome, Outcome::Won(_) | Outcome::Held(_));
+            // What a later copy finds held may have been won by an earlier one, whose answer was lost.
+            self.issued |= matches!(outcome, Outcome::Won(_)) || (is_yes && !first);
+            if *outcome == Outcome::Late || !(is_yes || last) {
+                continue;
+            }
+            if let Some(claim) = slot.take() {
+                let answer = match &terms {
+                    Some(terms) => answer(self.deal_id, &claim.user_id, terms, claimed, *outcome),
+                    None => Err(No::Error(Error::Internal(Fault::new("the terms of the deal cannot be read")))),
+                };
+                // Whoever asked may be gone: then nobody is told, and asks again.
+                let _ = claim.reply.send(answer);
+            }
         }
     }
-    issued
+
+    fn refuse(self, no: impl Fn() -> No) -> Settled {
+        for claim in self.open.into_iter().flatten() {
+            let _ = claim.reply.send(Err(no()));
+        }
+        Settled { issued: self.issued, sold_out: false, again: Vec::new() }
+    }
+
+    fn done(self, sold_out: bool) -> Settled {
+        Settled { issued: self.issued, sold_out, again: self.open.into_iter().flatten().collect() }
+    }
+
+    /// Whether nobody waits for an answer any more.
+    fn is_abandoned(&self) -> bool {
+        self.open.iter().flatten().all(|claim| claim.reply.is_closed())
+    }
 }
 
 fn answer(deal_id: &DealId, user: &UserId, terms: &Terms, claimed: &Claimed, outcome: Outcome) -> Result<Yes, No> {
@@ -139,15 +194,4 @@ fn answer(deal_id: &DealId, user: &UserId, terms: &Terms, claimed: &Claimed, out
         Outcome::Late => return Err(No::Error(Error::Unavailable(Fault::new("the claim came too late")))),
     };
     Err(No::Error(refusal.into()))
-}
-
-fn refuse(open: Vec<Option<Claim>>, issued: bool, no: impl Fn() -> No) -> Settled {
-    for claim in open.into_iter().flatten() {
-        let _ = claim.reply.send(Err(no()));
-    }
-    Settled { issued, sold_out: false, again: Vec::new() }
-}
-
-fn own_ms() -> i64 {
-    kit::clock::to_millis(kit::clock::now())
 }

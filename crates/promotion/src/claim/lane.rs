@@ -7,12 +7,12 @@ use bus::relay::Bell;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use kit::error::{Error, Fault};
+use kit::error::Error;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::{self, Settled};
-use super::{BATCH, Claim, No};
+use super::{BATCH, CLEAR_EVERY, Claim, No, OVERLOADED_RETRY, WAIT_MOST};
 use crate::deal::DealId;
 use crate::redis::Deals;
 use crate::winners::Winners;
@@ -51,6 +51,8 @@ impl Lane {
         mut claims: mpsc::Receiver<Claim>,
         told: CancellationToken,
     ) -> anyhow::Result<()> {
+        let mut clear = tokio::time::interval(CLEAR_EVERY);
+        clear.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
@@ -59,6 +61,7 @@ impl Lane {
                     Some(claim) => self.queue(claim, &mut claims, &told),
                     None => return Ok(()),
                 },
+                _ = clear.tick() => self.clear(),
                 () = told.cancelled(), if self.in_flight.is_empty() && claims.is_empty() => return Ok(()),
             }
         }
@@ -92,11 +95,7 @@ impl Lane {
         while batch.len() < BATCH
             && let Some(claim) = queue.waiting.pop_front()
         {
-            if claim.deadline.expired() {
-                let late = Error::Unavailable(Fault::new("the deadline passed while the claim waited"));
-                // Whoever asked may be gone: then nobody is told.
-                let _ = claim.reply.send(Err(No::Error(late)));
-            } else if !claim.reply.is_closed() {
+            if let Some(claim) = still_wanted(claim) {
                 batch.push(claim);
             }
         }
@@ -111,6 +110,13 @@ impl Lane {
             let settled = batch::settle(&deals, &clock, &deal_id, batch, &told).await;
             (deal_id, settled)
         }));
+    }
+
+    /// While a batch has no answer, those behind it do not wait for ever, and whoever is gone gives his place back.
+    fn clear(&mut self) {
+        for queue in self.queues.values_mut().filter(|queue| !queue.waiting.is_empty()) {
+            queue.waiting = std::mem::take(&mut queue.waiting).into_iter().filter_map(still_wanted).collect();
+        }
     }
 
     /// A batch is done. Who could not be answered goes to the front, in the old order; the next batch goes.
@@ -129,4 +135,17 @@ impl Lane {
         }
         self.send(deal_id.clone(), told);
     }
+}
+
+/// The claim, unless its caller is gone, or it has waited so long that it is turned away: nothing has happened.
+fn still_wanted(claim: Claim) -> Option<Claim> {
+    if claim.reply.is_closed() {
+        return None;
+    }
+    if claim.arrived.elapsed() > WAIT_MOST || claim.deadline.expired() {
+        // Whoever asked may be gone: then nobody is told.
+        let _ = claim.reply.send(Err(No::Error(Error::Overloaded { retry_after: OVERLOADED_RETRY })));
+        return None;
+    }
+    Some(claim)
 }

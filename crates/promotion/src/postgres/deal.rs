@@ -1,6 +1,6 @@
 //! Deals as they were ordered.
 
-use kit::postgres::{Failure, Pool};
+use kit::postgres::{Failure, Pool, Tx};
 use sqlx::types::Json;
 use time::OffsetDateTime;
 
@@ -50,7 +50,7 @@ pub async fn create(
         .execute(&mut *tx)
         .await?;
         if new.rows_affected() == 0 {
-            return repeated(pool, request_id, digest).await;
+            return repeated(&mut tx, request_id, digest).await;
         }
     }
     let new = sqlx::query!(
@@ -78,18 +78,17 @@ pub async fn create(
 }
 
 /// The same request again answers the same deal.
-async fn repeated(pool: &Pool, request_id: &RequestId, digest: &[u8]) -> Result<Created, Failure> {
+async fn repeated(tx: &mut Tx, request_id: &RequestId, digest: &[u8]) -> Result<Created, Failure> {
     let made = sqlx::query!(
         r#"SELECT deal_id, digest = $2 AS "same!" FROM promotion.request WHERE request_id = $1"#,
         request_id.as_str(),
         digest,
     )
-    .fetch_one(pool)
+    .fetch_optional(&mut **tx)
     .await?;
-    if !made.same {
-        return Ok(Created::RequestIdReused);
-    }
-    let row = row(pool, &made.deal_id).await?;
+    // It may have been forgotten in this very moment: a day is over.
+    let Some(made) = made.filter(|made| made.same) else { return Ok(Created::RequestIdReused) };
+    let row = row(&mut **tx, &made.deal_id).await?;
     Ok(row.map_or(Created::RequestIdReused, |row| Created::Yes(Box::new(row))))
 }
 
@@ -145,15 +144,16 @@ pub async fn get(pool: &Pool, deal_id: &DealId) -> Result<Option<Row>, Failure> 
 }
 
 /// Deals of which something was begun and is not known to be finished.
-pub async fn pending(pool: &Pool, limit: i64) -> Result<Vec<Row>, Failure> {
+pub async fn pending(pool: &Pool, after: &str, limit: i64) -> Result<Vec<Row>, Failure> {
     let rows = sqlx::query_as!(
         Columns,
         r#"SELECT deal_id, venue_id, state, version, applied, title, stock, wanted_stock,
              opens_at, closes_at, prize AS "prize: Json<Prize>",
              pass_required
            FROM promotion.deal
-           WHERE (state = 'CREATED' OR applied < version) AND created_at < clock_timestamp() - interval '2 seconds'
-           ORDER BY deal_id LIMIT $1"#,
+           WHERE (state = 'CREATED' OR applied < version) AND deal_id > $1 AND created_at < clock_timestamp() - interval '2 seconds'
+           ORDER BY deal_id LIMIT $2"#,
+        after,
         limit,
     )
     .fetch_all(pool)
@@ -181,7 +181,7 @@ pub async fn forget_requests(pool: &Pool) -> Result<u64, Failure> {
     Ok(gone.rows_affected())
 }
 
-async fn row(pool: &Pool, deal_id: &str) -> Result<Option<Row>, Failure> {
+async fn row(at: impl sqlx::PgExecutor<'_>, deal_id: &str) -> Result<Option<Row>, Failure> {
     let row = sqlx::query_as!(
         Columns,
         r#"SELECT deal_id, venue_id, state, version, applied, title, stock, wanted_stock,
@@ -190,7 +190,7 @@ async fn row(pool: &Pool, deal_id: &str) -> Result<Option<Row>, Failure> {
            FROM promotion.deal WHERE deal_id = $1"#,
         deal_id,
     )
-    .fetch_optional(pool)
+    .fetch_optional(at)
     .await?;
     Ok(row.and_then(Columns::into_row))
 }

@@ -15,7 +15,7 @@ local function refusal(deal, now, not_after, journal_length, journal_limit)
   if now > not_after then return LATE end
   if deal.frozen == '1' or deal.armed ~= '1' then return FROZEN end
   if now < deal.opens then return NOT_OPEN end
-  if deal.closed ~= '' or now >= deal.closes then return CLOSED end
+  if deal.closed ~= '' then return CLOSED end
   if deal.pass == '1' then return PASS_REQUIRED end
   if deal.seats - deal.free >= deal.stock then return SOLD_OUT end
   if journal_length >= journal_limit then return FULL end
@@ -32,6 +32,16 @@ local function read_deal(keys)
     closes = tonumber(row[5]), armed = row[6], frozen = row[7], closed = row[8], pass = row[9],
     round = tonumber(row[10]), sequence = tonumber(row[11]), terms = row[12],
     free = tonumber(redis.call('HGET', keys[4], 'free')) }
+end
+
+-- The end is recorded once: a clock that goes back does not open the deal again.
+local function close_if_due(keys, tag, deal)
+  if deal.closed == '' and tag.now >= deal.closes then
+    deal.closed = string.format('%.0f', tag.now)
+    deal.sequence = deal.sequence + 1
+    redis.call('HSET', keys[2], 'closed', deal.closed, 'sequence', string.format('%d', deal.sequence))
+    keep_time(keys[1], tag)
+  end
 end
 
 -- The next seat: one that was freed, else the next that was never taken. Only counted here, written by `issue`.
@@ -71,6 +81,7 @@ local function claim(keys, args)
   if not tag then return { 'FROZEN' } end
   local deal = read_deal(keys)
   if not deal then return { 'MISSING', tag.now } end
+  close_if_due(keys, tag, deal)
   local length = redis.call('XLEN', keys[5])
   local users = { unpack(args, 5) }
   local known = #users > 0 and redis.call('HMGET', keys[3], unpack(users)) or {}

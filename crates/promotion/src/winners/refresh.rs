@@ -1,12 +1,14 @@
 //! Keeps what is remembered true: one call for each tag, four times a second, for all its deals.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bus::journal::Tag;
+use futures::future::join_all;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Set, Winners};
@@ -15,6 +17,8 @@ use crate::redis::{Answer, Deals, Rounds, Sold};
 
 /// How often each round is confirmed.
 const EVERY: Duration = Duration::from_millis(250);
+/// How long after a deal was read it is not read again: meanwhile Redis answers.
+const READ_EVERY: Duration = Duration::from_secs(2);
 /// Deals confirmed in one call, at most.
 const DEALS: usize = 256;
 /// What one holder costs beyond his name, in bytes: rank, instant, and the table's own.
@@ -23,11 +27,13 @@ const HOLDER_BYTES: usize = 64;
 pub(super) struct Refresh {
     winners: Winners,
     deals: Deals,
+    /// When each deal was last read: a deal that changes all the time is not read all the time.
+    read: Mutex<HashMap<DealId, Instant>>,
 }
 
 impl Refresh {
     pub(super) fn new(winners: Winners, deals: Deals) -> Self {
-        Self { winners, deals }
+        Self { winners, deals, read: Mutex::default() }
     }
 
     pub(super) async fn run(self, mut waiting: mpsc::Receiver<DealId>, told: CancellationToken) -> anyhow::Result<()> {
@@ -44,7 +50,8 @@ impl Refresh {
 
     /// Reads the winners of a deal, if it is still sold out.
     async fn remember(&self, deal_id: DealId) {
-        if self.winners.sets.read().unwrap_or_else(PoisonError::into_inner).contains_key(&deal_id) {
+        let known = self.winners.sets.read().unwrap_or_else(PoisonError::into_inner).contains_key(&deal_id);
+        if known || !self.may_read(&deal_id) {
             return;
         }
         let asked_ms = self.winners.now_ms();
@@ -54,16 +61,20 @@ impl Refresh {
         }
     }
 
+    fn may_read(&self, deal_id: &DealId) -> bool {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.retain(|_, when| when.elapsed() < READ_EVERY);
+        !read.contains_key(deal_id) && read.insert(deal_id.clone(), Instant::now()).is_none()
+    }
+
     async fn confirm_all(&self) {
         let mut tags: BTreeMap<Tag, Vec<DealId>> = BTreeMap::new();
         for deal_id in self.winners.sets.read().unwrap_or_else(PoisonError::into_inner).keys() {
             tags.entry(Tag::of(deal_id.as_str())).or_default().push(deal_id.clone());
         }
-        for (tag, deals) in tags {
-            for some in deals.chunks(DEALS) {
-                self.confirm(tag, some).await;
-            }
-        }
+        // Side by side: a node that does not answer must not silence the others.
+        let chunks = tags.iter().flat_map(|(tag, deals)| deals.chunks(DEALS).map(|some| (*tag, some)));
+        join_all(chunks.map(|(tag, some)| self.confirm(tag, some))).await;
     }
 
     /// A deal with another round or sequence is forgotten, and so is every deal of a tag that may not be served. Without an

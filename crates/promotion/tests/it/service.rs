@@ -47,7 +47,7 @@ impl Service {
             "warn",
         ]);
         let process = Process::start(&flags.process, proto::DESCRIPTORS).await.unwrap();
-        promotion::run(promotion::Config { servers: ground.servers() }, &process).await.unwrap();
+        promotion::run(&ground.servers(), &process).await.unwrap();
         let url = format!("http://{}", process.grpc_addr());
         let running = run(process.clone());
         let client = PromotionServiceClient::connect(url).await.unwrap();

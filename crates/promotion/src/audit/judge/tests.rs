@@ -83,6 +83,10 @@ fn a_return_that_was_lost_or_made_up_is_found() {
     found(|_, rows| rows[1].returned = false, &["rank 2 of bob was given back", "ranks 2 and 3 sit on seat 2"]);
     found(|_, rows| rows[0].returned = true, &["rank 1 of ann is given back in PostgreSQL, and nobody"]);
     found(|_, rows| rows[1].inferred = true, &["rank 2 of bob lost its seat"]);
+    found(
+        |_, rows| (rows[0].returned, rows[0].version) = (true, 2),
+        &["rank 1 of ann is given back in PostgreSQL, and held in Redis"],
+    );
 }
 
 #[test]
