@@ -23,7 +23,7 @@ mod deadline;
 
 pub use deadline::{Deadline, deadline, within};
 
-/// The longest request and answer, in bytes; a service puts it on its generated server.
+/// The longest request, in bytes; a service puts it on its generated server.
 pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 
 /// A port and the services behind it, before it is opened.

@@ -22,9 +22,9 @@ use crate::{find, give_back, schedule};
 pub use reply::coupon;
 pub use request::coupon_from;
 
-/// How long a claim may take where its client does not say.
+/// How long a claim may take, at most; less where its client says so.
 const CLAIM_TIME: Duration = Duration::from_secs(2);
-/// How long everything else may take where its client does not say.
+/// How long everything else may take, at most; less where its client says so.
 const CALL_TIME: Duration = Duration::from_secs(5);
 
 /// What the methods work with.
