@@ -6,6 +6,7 @@
 mod settings;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -47,6 +48,9 @@ pub enum CallError {
     /// The function, or the way it was called, is wrong. Functions check everything before they write: nothing happened.
     #[error("Redis refused the call")]
     Broken(#[source] RedisError),
+    /// A node has come back with settings that would lose what it acknowledges: nothing was sent.
+    #[error("a Redis node has settings that lose claims")]
+    Unsafe,
     /// Nobody knows whether it happened: the connection broke, or no answer came in time.
     #[error("no answer from Redis")]
     Unknown(#[source] RedisError),
@@ -63,6 +67,8 @@ pub struct Redis {
 pub struct Lane {
     client: Client,
     libraries: Arc<[Library]>,
+    /// Set while a node that came back has not been found to be set rightly.
+    unsafe_now: Arc<AtomicBool>,
 }
 
 impl Redis {
@@ -80,7 +86,7 @@ impl Redis {
                 .init()
                 .await
                 .with_context(|| format!("cannot reach the Redis Cluster at {}", servers.redis_nodes.join(",")))?;
-            connected.push(Lane { client, libraries: libraries.into() });
+            connected.push(Lane { client, libraries: libraries.into(), unsafe_now: Arc::default() });
         }
         let redis = Self { lanes: connected.into() };
         settings::check(redis.client(), servers).await?;
@@ -119,11 +125,13 @@ impl Redis {
     fn watch_new_connections(&self, servers: &Servers) {
         let durability = servers.durability;
         for lane in self.lanes.iter() {
-            let client = lane.client.clone();
+            let (client, unsafe_now) = (lane.client.clone(), lane.unsafe_now.clone());
             lane.client.on_reconnect(move |server: Server| {
-                let client = client.clone();
+                let (client, unsafe_now) = (client.clone(), unsafe_now.clone());
                 async move {
-                    settings::check_again(&client, &server, durability).await;
+                    unsafe_now.store(true, Ordering::Release);
+                    settings::insist(&client, &server, durability).await;
+                    unsafe_now.store(false, Ordering::Release);
                     Ok(())
                 }
             });
@@ -138,6 +146,9 @@ impl Lane {
     /// # Errors
     /// [`CallError`]: says whether anything may have happened.
     pub async fn call(&self, function: &'static str, keys: Vec<String>, args: Vec<Value>) -> Result<Value, CallError> {
+        if self.unsafe_now.load(Ordering::Acquire) {
+            return Err(CallError::Unsafe);
+        }
         match self.client.fcall(function, keys.clone(), args.clone()).await {
             Ok(value) => Ok(value),
             Err(error) if is_missing_function(&error) => {
@@ -157,7 +168,7 @@ impl<R> From<CallError> for Error<R> {
         match error {
             CallError::Full => Self::Overloaded { retry_after: Duration::from_secs(1) },
             CallError::Broken(_) => Self::internal(error),
-            CallError::Unknown(_) => Self::unavailable(error),
+            CallError::Unsafe | CallError::Unknown(_) => Self::unavailable(error),
         }
     }
 }

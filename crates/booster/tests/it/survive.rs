@@ -5,7 +5,7 @@ use std::time::Duration;
 use trial::process::Child;
 use trial::rush::{Args, Verdict, run};
 
-use crate::booster::promotions;
+use crate::booster::{promotions, told};
 
 /// A rush at a size that every run can carry; `BOOSTER_TEST_FULL=1` makes it a full one.
 fn rush(processes: &[Child], postgres_url: &kit::config::Secret) -> Args {
@@ -48,5 +48,23 @@ async fn a_process_that_is_killed_in_a_rush_loses_nothing() {
     };
     let (report, ()) = tokio::join!(run(&args), kill);
     assert_exact(&report.unwrap().verdict);
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn a_relay_that_is_paused_is_replaced_and_does_no_harm_when_it_wakes() {
+    let (ground, mut processes) = promotions("survive-pause", 2).await;
+    let postgres_url = ground.servers().postgres_url;
+    // The first process relays, and consumes its share. What is claimed while it is paused has to arrive without it.
+    processes[0].signal("STOP").await;
+    let report = run(&rush(&processes[1..], &postgres_url)).await.unwrap();
+    assert_exact(&report.verdict);
+    processes[0].signal("CONT").await;
+    let report = run(&rush(&processes, &postgres_url)).await.unwrap();
+    assert_exact(&report.verdict);
+    assert!(told(Some(&ground), &["audit"]).await.ends_with(" 0 violations\n"));
+    for process in &mut processes {
+        assert_eq!(process.stop().await, Some(0));
+    }
     ground.end().await;
 }

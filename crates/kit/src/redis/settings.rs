@@ -1,11 +1,16 @@
 //! The settings without which a yes would not be durable, checked on every node.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, bail};
 use fred::clients::Client;
 use fred::interfaces::{ClientLike as _, ClusterInterface as _, ConfigInterface as _};
 use fred::types::config::{Server, ServerConfig};
 
 use crate::config::{Durability, Servers};
+
+/// Pause before a node that is set wrongly is looked at again.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Checks every node of the cluster, replicas too: a replica's disk is where a primary moved on purpose will live.
 pub(super) async fn check(client: &Client, servers: &Servers) -> anyhow::Result<()> {
@@ -25,11 +30,16 @@ pub(super) async fn check(client: &Client, servers: &Servers) -> anyhow::Result<
     Ok(())
 }
 
-/// Checks one node on a connection that was just opened. What is wrong there is said, loudly.
-pub(super) async fn check_again(client: &Client, server: &Server, durability: Durability) {
-    let outcome = check_one(client, &server.host, server.port, durability);
-    if let Err(error) = outcome.await {
-        tracing::error!(error = format!("{error:#}"), "a Redis node has come back with settings that lose claims");
+/// Checks a node that has come back, again and again until it is set rightly: until then nothing is sent to it.
+pub(super) async fn insist(client: &Client, server: &Server, durability: Durability) {
+    let mut said = None;
+    while let Err(error) = check_one(client, &server.host, server.port, durability).await {
+        let cause = format!("{error:#}");
+        if said.as_ref() != Some(&cause) {
+            tracing::error!(cause, "a Redis node that came back is not used before it is set rightly");
+            said = Some(cause);
+        }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

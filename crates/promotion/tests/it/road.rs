@@ -70,3 +70,26 @@ async fn what_has_taken_effect_leaves_the_journal() {
     redis.quit().await.unwrap();
     service.end().await;
 }
+
+#[tokio::test]
+async fn what_is_relayed_twice_takes_effect_once() {
+    let mut service = Service::start("road-twice").await;
+    service.deal("lunch", 50).await;
+    for user in 0..10 {
+        service.claim("lunch", &format!("u{user}")).await.unwrap();
+    }
+    service.arrived("lunch", 10).await;
+    let journal = Keys::new(&service.ground.servers(), promotion::SERVICE).journal(Tag::of("lunch"));
+    let redis = connect(&service.ground.servers()).await;
+    // The same coupons once more, as entries of their own: other ids, so that the inbox lets them pass to the table.
+    let last: Vec<(String, std::collections::HashMap<String, String>)> =
+        redis.xrevrange_values(&journal, "+", "-", Some(1)).await.unwrap();
+    let fields: Vec<(String, String)> = last[0].1.clone().into_iter().collect();
+    let _: String = redis.xadd(&journal, false, None, "*", fields).await.unwrap();
+    service.claim("lunch", "u10").await.unwrap();
+    assert_eq!(service.arrived("lunch", 11).await.len(), 11);
+    assert_eq!(count(&service, "SELECT count(*) FROM promotion.parked").await, 0);
+    assert_eq!(count(&service, "SELECT max(version) FROM promotion.coupon").await, 1);
+    redis.quit().await.unwrap();
+    service.end().await;
+}
