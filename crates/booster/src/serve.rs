@@ -22,6 +22,8 @@ impl Serve {
 
     /// Promotion alone.
     pub(crate) async fn promotion(self) -> anyhow::Result<ExitCode> {
+        // A wrong flag is said before anything is opened.
+        self.servers.check()?;
         let process = Process::start(&self.process, proto::DESCRIPTORS).await?;
         promotion::run(&self.servers, &process).await?;
         Ok(process.run_to_end().await)

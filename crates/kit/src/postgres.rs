@@ -93,8 +93,8 @@ impl Failure {
     /// Whether PostgreSQL refused the rows themselves: the same rows would be refused again.
     #[must_use]
     pub fn is_bad_row(&self) -> bool {
-        // Classes 22 (data exception) and 23 (integrity constraint violation).
-        let refused = self.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"));
+        // Classes 22 (data exception), 23 (integrity constraint violation) and 54 (too large for an index or a row).
+        let refused = self.code().is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class)));
         refused || matches!(self.0, sqlx::Error::Encode(_))
     }
 

@@ -38,7 +38,6 @@ pub const LIBRARIES: &[Library] = &[bus::redis::LIBRARY, redis::LIBRARY];
 /// # Errors
 /// One sentence: which store cannot be reached, or is set so that it would lose claims.
 pub async fn run(servers: &Servers, process: &Process) -> anyhow::Result<()> {
-    servers.check()?;
     process.readiness().waiting(SERVICE, "reaching PostgreSQL");
     let pool = kit::postgres::connect(servers, SERVICE).await?;
     process.readiness().waiting(SERVICE, "reaching the Redis Cluster");

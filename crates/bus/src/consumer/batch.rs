@@ -104,7 +104,7 @@ impl<E: Effects> Reader<E> {
             return Err(Failed::TooManyParked(parked));
         }
         let headers: serde_json::Map<_, _> =
-            received.headers.iter().map(|(key, value)| (key.clone(), value.replace('\0', "\u{fffd}").into())).collect();
+            received.headers.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
         let event = Parked {
             parking_key: received.parking_key(),
             topic: received.topic.clone(),

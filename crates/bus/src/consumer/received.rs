@@ -7,6 +7,9 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::event::{Event, Unreadable};
 
+/// The longest value of a header that an event needs, in bytes: PostgreSQL could not index a much longer one.
+const HEADER_LONGEST: usize = 1_024;
+
 /// One record. What cannot be read as an event is kept, to be parked.
 #[derive(Debug)]
 pub(super) struct Received {
@@ -23,8 +26,10 @@ impl Received {
         let headers: Vec<(String, String)> = message
             .headers()
             .map(|headers| {
-                let text = |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or_default()).into_owned();
-                headers.iter().map(|header| (header.key.to_owned(), text(header.value))).collect()
+                headers
+                    .iter()
+                    .map(|header| (plain(header.key.as_bytes()), plain(header.value.unwrap_or_default())))
+                    .collect()
             })
             .unwrap_or_default();
         let payload = Bytes::copy_from_slice(message.payload().unwrap_or_default());
@@ -48,9 +53,18 @@ impl Received {
     }
 }
 
+/// Text that PostgreSQL can keep: valid UTF-8 without zero bytes.
+fn plain(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).replace('\0', "\u{fffd}")
+}
+
 fn event(headers: &[(String, String)], payload: Bytes) -> Result<Event, Unreadable> {
     let optional = |name: &str| headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-    let text = |name: &str| optional(name).ok_or_else(|| Unreadable::new(format!("the header {name} is missing")));
+    let text = |name: &str| match optional(name) {
+        Some(value) if value.len() > HEADER_LONGEST => Err(Unreadable::new(format!("the header {name} is too long"))),
+        Some(value) => Ok(value),
+        None => Err(Unreadable::new(format!("the header {name} is missing"))),
+    };
     let time = OffsetDateTime::parse(&text("ce_time")?, &Rfc3339)
         .map_err(|_| Unreadable::new("ce_time is not a time (RFC 3339)"))?;
     let sequence = text("ce_sequence")?.parse().map_err(|_| Unreadable::new("ce_sequence is not a whole number"))?;

@@ -11,14 +11,14 @@ local function held_outcome(value)
 end
 
 -- Why nobody new can win now, or nil. The order is the documented one.
-local function refusal(deal, now, not_after, journal_length, journal_limit)
+local function refusal(deal, now, not_after, journal_bytes, journal_limit)
   if now > not_after then return LATE end
   if deal.frozen == '1' or deal.armed ~= '1' then return FROZEN end
   if now < deal.opens then return NOT_OPEN end
   if deal.closed ~= '' then return CLOSED end
   if deal.pass == '1' then return PASS_REQUIRED end
   if deal.seats - deal.free >= deal.stock then return SOLD_OUT end
-  if journal_length >= journal_limit then return FULL end
+  if journal_bytes >= journal_limit then return FULL end
   return nil
 end
 
@@ -73,7 +73,7 @@ local function issue(keys, args, tag, deal, won)
 end
 
 -- Claims one coupon for each user.
--- ARGV  1 not_after (milliseconds)  2 how long the journal may be  3 deal id  4 traceparent, or empty  5.. users
+-- ARGV  1 not_after (milliseconds)  2 how many bytes the journal may take  3 deal id  4 traceparent, or empty  5.. users
 -- ->    { "OK", now, round, sequence, opens, terms, outcome, rank, ms, outcome, rank, ms, ... }, in the order of the
 --       users; rank and ms are 0 where nothing is held. Or { "FROZEN" }, or { "MISSING", now }.
 local function claim(keys, args)
@@ -82,7 +82,7 @@ local function claim(keys, args)
   local deal = read_deal(keys)
   if not deal then return { 'MISSING', tag.now } end
   close_if_due(keys, tag, deal)
-  local length = redis.call('XLEN', keys[5])
+  local bytes = redis.call('MEMORY', 'USAGE', keys[5])
   local users = { unpack(args, 5) }
   local known = #users > 0 and redis.call('HMGET', keys[3], unpack(users)) or {}
   local won = { first = deal.issued + 1, users = {}, seats = {}, taken = {}, held = {} }
@@ -94,7 +94,7 @@ local function claim(keys, args)
     if value then
       outcome, rank, at = held_outcome(value)
     else
-      outcome = refusal(deal, tag.now, tonumber(args[1]), length, tonumber(args[2]))
+      outcome = refusal(deal, tag.now, tonumber(args[1]), bytes, tonumber(args[2]))
     end
     if not outcome then
       local seat = next_seat(keys, deal, won.taken)
