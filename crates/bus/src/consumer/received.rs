@@ -80,3 +80,43 @@ fn event(headers: &[(String, String)], payload: Bytes) -> Result<Event, Unreadab
         payload,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(changed: Option<(&str, &str)>) -> Vec<(String, String)> {
+        let whole = [
+            ("ce_id", "promotion/1/1/5-0/0"),
+            ("ce_type", "booster.promotion.v1.CouponClaimed"),
+            ("ce_source", "promotion"),
+            ("ce_subject", "lunch-1"),
+            ("ce_time", "2026-01-31T10:00:00Z"),
+            ("ce_sequence", "1"),
+            ("ce_partitionkey", "1"),
+        ];
+        let value = |name: &str, value: &str| match changed {
+            Some((other, new)) if other == name => new.to_owned(),
+            Some(_) | None => value.to_owned(),
+        };
+        whole.iter().map(|(name, text)| ((*name).to_owned(), value(name, text))).collect()
+    }
+
+    #[test]
+    fn whole_headers_are_an_event() {
+        let event = event(&headers(None), Bytes::from_static(b"x")).unwrap();
+        assert_eq!((event.subject.as_str(), event.sequence, event.traceparent), ("lunch-1", 1, None));
+    }
+
+    #[test]
+    fn what_postgres_could_not_keep_is_not_an_event() {
+        let long = "x".repeat(HEADER_LONGEST + 1);
+        for changed in [("ce_id", long.as_str()), ("ce_time", "yesterday"), ("ce_sequence", "1.5")] {
+            assert!(event(&headers(Some(changed)), Bytes::new()).is_err(), "{changed:?}");
+        }
+        let mut gone = headers(None);
+        gone.remove(0);
+        assert!(event(&gone, Bytes::new()).is_err());
+        assert_eq!(plain(b"a\0b\xff"), "a\u{fffd}b\u{fffd}");
+    }
+}
