@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use trial::process::Child;
+use trial::process::{Child, Program};
 use trial::rush::{Args, Verdict, run};
 
-use crate::booster::{promotions, told};
+use crate::booster::{PATH, promotions, told};
 
 /// A rush at a size that every run can carry; `BOOSTER_TEST_FULL=1` makes it a full one.
 fn rush(processes: &[Child], postgres_url: &kit::config::Secret) -> Args {
@@ -24,7 +24,11 @@ fn assert_exact(verdict: &Verdict) {
 
 #[tokio::test]
 async fn two_processes_share_a_rush_and_nothing_is_given_twice() {
-    let (ground, mut processes) = promotions("survive-two", 2).await;
+    let (ground, _) = promotions("survive-two", 0).await;
+    // Both start at once on servers that nobody has used yet.
+    let start = || Program::new("survive-two", PATH).args(["promotion"]).envs(ground.env()).start();
+    let (first, second) = tokio::join!(start(), start());
+    let mut processes = [first, second];
     let report = run(&rush(&processes, &ground.servers().postgres_url)).await.unwrap();
     assert_exact(&report.verdict);
     for process in &mut processes {
