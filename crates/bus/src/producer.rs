@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use kit::config::Servers;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::future_producer::Delivery;
@@ -40,8 +39,8 @@ impl Producer {
             .set("compression.type", "lz4")
             .set("queue.buffering.max.messages", QUEUE_RECORDS)
             .set("queue.buffering.max.kbytes", QUEUE_KIB)
-            // It would warn at each start that gapless is experimental, and of each reconnection.
-            .set_log_level(RDKafkaLogLevel::Error)
+            // Errors only: it would warn at each start that gapless is experimental, and of each reconnection.
+            .set("log_level", "3")
             .create()
             .context("cannot make a Kafka producer")?;
         Ok(Self { inner, topic: topic.to_owned() })
