@@ -150,7 +150,6 @@ impl<'a> Journal<'a> {
 
     async fn park(&self, entry: &Entry, cause: &str) -> anyhow::Result<()> {
         let relay = self.turn.relay;
-        tracing::error!(tag = %self.tag, entry = %entry.position.entry, cause, "a journal entry is parked");
         let fields: serde_json::Map<_, _> = entry
             .fields
             .iter()
@@ -167,8 +166,11 @@ impl<'a> Journal<'a> {
             attempts: 1,
         };
         let mut tx = kit::postgres::begin(&relay.pool).await?;
-        parked::park(&mut tx, &format!("{}.relay", relay.service), &parked).await?;
+        let new = parked::park(&mut tx, &format!("{}.relay", relay.service), &parked).await?;
         kit::postgres::commit(tx).await?;
+        if new {
+            tracing::error!(tag = %self.tag, entry = %entry.position.entry, cause, "a journal entry is parked");
+        }
         Ok(())
     }
 
