@@ -7,7 +7,7 @@ pub use migrate::{Schema, migrate};
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::config::Servers;
@@ -48,12 +48,19 @@ pub async fn connect(servers: &Servers, service: &str) -> anyhow::Result<Pool> {
         ("idle_in_transaction_session_timeout", "10s"),
     ]);
     let place = place(&options);
-    PgPoolOptions::new()
+    let pool = PgPoolOptions::new()
         .max_connections(servers.postgres_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .connect_with(options)
         .await
-        .with_context(|| format!("cannot open PostgreSQL at {place} (has `booster migrate` been run?)"))
+        .with_context(|| format!("cannot open PostgreSQL at {place} (has `booster migrate` been run?)"))?;
+    let prepared: bool = sqlx::query_scalar("SELECT to_regclass($1 || '.migrations') IS NOT NULL")
+        .bind(service)
+        .fetch_one(&pool)
+        .await
+        .with_context(|| format!("cannot ask PostgreSQL at {place}"))?;
+    ensure!(prepared, "PostgreSQL at {place} has no tables of {service}: run `booster migrate` first");
+    Ok(pool)
 }
 
 /// How to connect as `service`: for connections that must not come from the pool.

@@ -122,6 +122,9 @@ impl Wish {
             let why = format!("has {length} characters; at most {TITLE_LONGEST} are allowed");
             return Err(Invalid::new("deal.title", why));
         }
+        if self.title.chars().any(char::is_control) {
+            return Err(Invalid::new("deal.title", "has a control character"));
+        }
         if !(1..=STOCK_MOST).contains(&self.stock) {
             return Err(Invalid::new("deal.stock", format!("is {}; it is 1 to {STOCK_MOST}", self.stock)));
         }

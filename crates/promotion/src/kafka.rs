@@ -14,6 +14,8 @@ use crate::record;
 
 const CLAIMED: &str = "booster.promotion.v1.CouponClaimed";
 const RETURNED: &str = "booster.promotion.v1.CouponReturned";
+/// The first millisecond of the year 9000, which leaves room for what is valid for some years.
+const INSTANT_MOST: i64 = 221_845_392_000_000;
 /// The version of a coupon that was just issued.
 const FIRST: i64 = 1;
 /// The version of a coupon that was given back.
@@ -33,7 +35,7 @@ pub fn events(entry: &Entry) -> Result<Vec<Event>, Unreadable> {
 
 fn claimed(entry: &Entry) -> Result<Vec<Event>, Unreadable> {
     let (deal_id, terms) = deal(entry)?;
-    let (claimed_ms, first) = (entry.number("at")?, entry.number("rank")?);
+    let (claimed_ms, first) = (instant(entry, "at")?, entry.number("rank")?);
     let users: Vec<&str> = entry.text("users")?.split(',').collect();
     let seats: Vec<&str> = entry.text("seats")?.split(',').collect();
     if users.len() != seats.len() {
@@ -54,7 +56,7 @@ fn claimed(entry: &Entry) -> Result<Vec<Event>, Unreadable> {
 fn returned(entry: &Entry) -> Result<Event, Unreadable> {
     let (deal_id, terms) = deal(entry)?;
     let user_id = UserId::parse(entry.text("user")?).map_err(invalid)?;
-    let grant = Grant { rank: entry.number("rank")?, claimed_ms: entry.number("claimed")? };
+    let grant = Grant { rank: entry.number("rank")?, claimed_ms: instant(entry, "claimed")? };
     let coupon = Coupon::issued(deal_id, user_id, &terms, grant).returned();
     let payload = pb::CouponReturned { coupon: Some(crate::grpc::coupon(&coupon)), seat: entry.number("seat")? };
     event(entry, 0, (RETURNED, LAST), &coupon, payload.encode_to_vec())
@@ -64,6 +66,16 @@ fn deal(entry: &Entry) -> Result<(DealId, Terms), Unreadable> {
     let deal_id = DealId::parse(entry.text("deal")?).map_err(invalid)?;
     let terms = serde_json::from_str(entry.text("terms")?);
     Ok((deal_id, terms.map_err(|error| Unreadable::new(format!("terms: {error}")))?))
+}
+
+/// An instant of an entry, in milliseconds. One that no Redis can have given is damage: it could not even be written down.
+fn instant(entry: &Entry, name: &str) -> Result<i64, Unreadable> {
+    let ms = entry.number(name)?;
+    if (0..INSTANT_MOST).contains(&ms) {
+        Ok(ms)
+    } else {
+        Err(Unreadable::new(format!("{name} {ms} is not an instant")))
+    }
 }
 
 fn event(
@@ -78,7 +90,7 @@ fn event(
         kind: kind.to_owned(),
         source: crate::SERVICE.to_owned(),
         subject: coupon.id(),
-        time: kit::clock::from_millis(entry.number("at")?),
+        time: kit::clock::from_millis(instant(entry, "at")?),
         sequence,
         partition_key: entry.tag.to_string(),
         traceparent: Some(entry.text("trace")?).filter(|trace| !trace.is_empty()).map(str::to_owned),
@@ -163,8 +175,16 @@ mod tests {
 
     #[test]
     fn a_damaged_entry_is_not_an_event() {
-        let damages =
-            [("kind", "eaten"), ("seats", "3"), ("users", "a b,c"), ("rank", "x"), ("terms", "{"), ("deal", "")];
+        let damages = [
+            ("kind", "eaten"),
+            ("at", "-9000000000000000"),
+            ("at", "9223372036854775807"),
+            ("seats", "3"),
+            ("users", "a b,c"),
+            ("rank", "x"),
+            ("terms", "{"),
+            ("deal", ""),
+        ];
         for damage in damages {
             assert!(events(&entry(&[damage])).is_err(), "{damage:?}");
         }

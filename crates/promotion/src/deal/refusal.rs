@@ -39,6 +39,9 @@ pub enum Refusal {
 /// When a frozen deal may be looked at again.
 const FROZEN_RETRY: Duration = Duration::from_secs(5);
 
+/// How long a client is told to wait for an opening, at most: it may be moved.
+const NOT_OPEN_RETRY: Duration = Duration::from_secs(86_400);
+
 impl kit::error::Refusal for Refusal {
     const DOMAIN: &'static str = "promotion.booster";
 
@@ -92,7 +95,7 @@ impl kit::error::Refusal for Refusal {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Frozen => Some(FROZEN_RETRY),
-            Self::NotOpen { opens_in } => Some(*opens_in),
+            Self::NotOpen { opens_in } => Some((*opens_in).min(NOT_OPEN_RETRY)),
             Self::DealNotFound
             | Self::DealExists
             | Self::CouponNotFound

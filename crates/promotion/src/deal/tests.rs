@@ -69,6 +69,7 @@ fn a_wish_that_cannot_be_a_deal_names_its_field() {
     assert_eq!(refused(|wish, _| wish.stock = 0).as_deref(), Some("deal.stock"));
     assert_eq!(refused(|wish, _| wish.stock = STOCK_MOST + 1).as_deref(), Some("deal.stock"));
     assert_eq!(refused(|wish, _| wish.title = "x".repeat(201)).as_deref(), Some("deal.title"));
+    assert_eq!(refused(|wish, _| wish.title = "a\0b".to_owned()).as_deref(), Some("deal.title"));
     assert_eq!(refused(|wish, _| wish.closes_at = wish.opens_at).as_deref(), Some("deal.closes_at"));
     for percent in [0, -1, 101] {
         let field = refused(|_, discount| discount.off = Off::Percent(percent));

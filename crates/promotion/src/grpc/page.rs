@@ -86,7 +86,8 @@ impl Page {
         let foreign = || Invalid::new("page_token", "is not the next_page_token of this same list");
         let bytes = BASE64.decode(token).map_err(|_| foreign())?;
         let cursor: Cursor = serde_json::from_slice(&bytes).map_err(|_| foreign())?;
-        let nanos = i128::from(cursor.claimed_at_us) * 1_000;
+        DealId::parse(&cursor.deal_id).map_err(|_| foreign())?;
+        let nanos = i128::from(cursor.claimed_at_us.max(0)) * 1_000;
         let claimed_at = OffsetDateTime::from_unix_timestamp_nanos(nanos).map_err(|_| foreign())?;
         if cursor.list != self.list() {
             return Err(foreign());

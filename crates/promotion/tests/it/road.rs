@@ -1,5 +1,6 @@
 //! The road from the journal to the table: repeats take effect once, and what cannot be read does not stop the rest.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use bus::journal::{Keys, Tag};
@@ -22,6 +23,12 @@ pub async fn connect(servers: &Servers) -> fred::clients::Client {
     client
 }
 
+async fn last_entry(redis: &fred::clients::Client, journal: &str) -> HashMap<String, String> {
+    let last: Vec<(String, HashMap<String, String>)> =
+        redis.xrevrange_values(journal, "+", "-", Some(1)).await.unwrap();
+    last[0].1.clone()
+}
+
 async fn count(service: &Service, statement: &'static str) -> i64 {
     let mut admin = sqlx::PgConnection::connect(service.ground.admin_url().expose()).await.unwrap();
     sqlx::query_scalar(statement).fetch_one(&mut admin).await.unwrap()
@@ -34,15 +41,18 @@ async fn a_damaged_entry_is_parked_and_the_journal_goes_on() {
     service.claim("lunch", "ann").await.unwrap();
     let journal = Keys::new(&service.ground.servers(), promotion::SERVICE).journal(Tag::of("lunch"));
     let redis = connect(&service.ground.servers()).await;
-    let _: String = redis
-        .xadd(&journal, false, None, "*", vec![("kind", "claimed"), ("deal", "lunch"), ("rank", "x")])
-        .await
-        .unwrap();
+    let whole = last_entry(&redis, &journal).await;
+    for (name, value) in [("rank", "x"), ("at", "-9000000000000000"), ("terms", "{}")] {
+        let mut damaged = whole.clone();
+        damaged.insert(name.to_owned(), value.to_owned());
+        let fields: Vec<(String, String)> = damaged.into_iter().collect();
+        let _: String = redis.xadd(&journal, false, None, "*", fields).await.unwrap();
+    }
     service.claim("lunch", "bob").await.unwrap();
     let listed = service.arrived("lunch", 2).await;
     assert_eq!(listed.iter().map(|coupon| coupon.user_id.as_str()).collect::<Vec<_>>(), ["bob", "ann"]);
     let parked = "SELECT count(*) FROM promotion.parked WHERE consumer = 'promotion.relay'";
-    assert_eq!(count(&service, parked).await, 1);
+    assert_eq!(count(&service, parked).await, 3);
     redis.quit().await.unwrap();
     service.end().await;
 }
@@ -82,9 +92,7 @@ async fn what_is_relayed_twice_takes_effect_once() {
     let journal = Keys::new(&service.ground.servers(), promotion::SERVICE).journal(Tag::of("lunch"));
     let redis = connect(&service.ground.servers()).await;
     // The same coupons once more, as entries of their own: other ids, so that the inbox lets them pass to the table.
-    let last: Vec<(String, std::collections::HashMap<String, String>)> =
-        redis.xrevrange_values(&journal, "+", "-", Some(1)).await.unwrap();
-    let fields: Vec<(String, String)> = last[0].1.clone().into_iter().collect();
+    let fields: Vec<(String, String)> = last_entry(&redis, &journal).await.into_iter().collect();
     let _: String = redis.xadd(&journal, false, None, "*", fields).await.unwrap();
     service.claim("lunch", "u10").await.unwrap();
     assert_eq!(service.arrived("lunch", 11).await.len(), 11);
