@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::future::try_join_all;
+use futures::TryStreamExt as _;
+use futures::stream::FuturesUnordered;
 use kit::boot::{Process, Stage};
 use kit::config::Servers;
 use kit::postgres::Pool;
@@ -110,9 +111,14 @@ impl Relay {
             progress: Mutex::new(crate::postgres::journal::progress(&self.pool).await?),
         };
         let tags = crate::postgres::journal::stamped(&self.pool).await?;
-        let relays = try_join_all(tags.into_iter().map(|tag| tag::relay(&turn, tag)));
+        // Not in order: a tag that fails must end the turn although the tags before it go on for ever.
+        let mut relays: FuturesUnordered<_> = tags.into_iter().map(|tag| tag::relay(&turn, tag)).collect();
+        let relays = async {
+            while relays.try_next().await?.is_some() {}
+            Ok(())
+        };
         tokio::select! {
-            ended = relays => ended.map(drop),
+            ended = relays => ended,
             ended = turn.follow_progress() => ended,
             lost = lease.keep(&turn.marks) => Err(lost),
             () = told.cancelled() => {

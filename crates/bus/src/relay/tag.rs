@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use futures::future::try_join_all;
+use futures::TryStreamExt as _;
+use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use super::Turn;
@@ -128,7 +129,8 @@ impl<'a> Journal<'a> {
             }
         }
         let sent = deliveries.len();
-        try_join_all(deliveries).await?;
+        // Not in order: the first that fails ends the turn.
+        deliveries.into_iter().collect::<FuturesUnordered<_>>().try_for_each(|_| async { Ok(()) }).await?;
         metrics::counter!("booster_relayed_events_total", "service" => self.turn.relay.service).increment(sent as u64);
         self.next = last;
         self.after = true;
