@@ -111,12 +111,7 @@ impl Relay {
             progress: Mutex::new(crate::postgres::journal::progress(&self.pool).await?),
         };
         let tags = crate::postgres::journal::stamped(&self.pool).await?;
-        // Not in order: a tag that fails must end the turn although the tags before it go on for ever.
-        let mut relays: FuturesUnordered<_> = tags.into_iter().map(|tag| tag::relay(&turn, tag)).collect();
-        let relays = async {
-            while relays.try_next().await?.is_some() {}
-            Ok(())
-        };
+        let relays = first_error(tags.into_iter().map(|tag| tag::relay(&turn, tag)));
         tokio::select! {
             ended = relays => ended,
             ended = turn.follow_progress() => ended,
@@ -156,4 +151,28 @@ impl Turn<'_> {
 /// Host and process, for the one who looks into the table.
 fn holder() -> String {
     format!("{}:{}", std::env::var("HOSTNAME").unwrap_or_default(), std::process::id())
+}
+
+/// Runs all side by side until one fails. Not in order: a later one that fails must be seen although those before it go on
+/// for ever.
+async fn first_error(all: impl IntoIterator<Item = impl Future<Output = anyhow::Result<()>>>) -> anyhow::Result<()> {
+    let mut all: FuturesUnordered<_> = all.into_iter().collect();
+    while all.try_next().await?.is_some() {}
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_tag_that_fails_is_seen_beside_tags_that_go_on_for_ever() {
+        let tag = |number: u16| async move {
+            if number == 49 { Err(anyhow::anyhow!("failed")) } else { std::future::pending().await }
+        };
+        let ended = first_error((0..TAGS).map(tag)).now_or_never();
+        assert!(ended.is_some_and(|ended| ended.is_err()));
+    }
 }
