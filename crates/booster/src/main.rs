@@ -5,6 +5,7 @@ mod migrate;
 mod healthcheck;
 mod deal;
 mod audit;
+mod fence;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,8 @@ enum Command {
     Deal(deal::Deal),
     /// Check what must always be true, on the live system
     Audit(audit::Audit),
+    /// See and change which Redis node may serve which tag
+    Fence(fence::Fence),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
             Command::Healthcheck(healthcheck) => healthcheck.run().await,
             Command::Deal(deal) => deal.run().await,
             Command::Audit(audit) => audit.run().await,
+            Command::Fence(fence) => fence.run().await,
         }
     })
 }

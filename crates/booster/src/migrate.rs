@@ -13,14 +13,21 @@ static BUS: Migrator = sqlx::migrate!("../../migrations/bus");
 static PROMOTION: Migrator = sqlx::migrate!("../../migrations/promotion");
 
 /// What each service has in the servers.
-static SERVICES: &[Service] = &[Service {
+pub(crate) static SERVICES: &[Service] = &[Service {
     schema: Schema { service: promotion::SERVICE, bus: &BUS, own: &PROMOTION },
     libraries: promotion::LIBRARIES,
 }];
 
-struct Service {
+pub(crate) struct Service {
     schema: Schema,
     libraries: &'static [Library],
+}
+
+impl Service {
+    /// As its role and its schema are called.
+    pub(crate) fn name(&self) -> &'static str {
+        self.schema.service
+    }
 }
 
 /// Prepare the servers: schemas, roles, topics, Redis functions.

@@ -44,6 +44,12 @@ impl Tag {
         self.0
     }
 
+    /// As PostgreSQL has kept it, if there is such a tag.
+    #[must_use]
+    pub fn from_sql(number: i16) -> Option<Self> {
+        Self::new(u16::try_from(number).ok()?)
+    }
+
     /// As PostgreSQL keeps it.
     #[must_use]
     pub fn to_sql(self) -> i16 {

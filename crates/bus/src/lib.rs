@@ -3,6 +3,7 @@
 pub mod relay;
 pub mod consumer;
 pub mod stamp;
+pub mod fence;
 pub mod arrival;
 mod lease;
 mod producer;

@@ -5,3 +5,4 @@ pub(crate) mod inbox;
 pub(crate) mod journal;
 pub(crate) mod lease;
 pub(crate) mod parked;
+pub(crate) mod tag;

@@ -12,7 +12,8 @@ use crate::journal::{Entry, EntryId, Keys, Position, Tag};
 /// The prelude of every service's library: fence and clock.
 pub const FENCE: &str = include_str!("redis/fence.lua");
 /// Reading, trimming and stamping of journals.
-pub const LIBRARY: Library = Library { name: "bus_1", sources: &[FENCE, include_str!("redis/journal.lua")] };
+pub const LIBRARY: Library =
+    Library { name: "bus_2", sources: &[FENCE, include_str!("redis/stamp.lua"), include_str!("redis/journal.lua")] };
 
 /// What a read of a journal brought.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ pub(crate) async fn read(
 ) -> Result<Read, JournalError> {
     let first = if after { format!("({from}") } else { from.to_string() };
     let args = vec![Value::from(first), Value::from(count.to_string())];
-    let reply = call(redis, keys, tag, "bus_read_1", args).await?;
+    let reply = call(redis, keys, tag, "bus_read_2", args).await?;
     let mut parts = reply.into_array().into_iter();
     if status(parts.next())? == "FROZEN" {
         return Ok(Read::Frozen);
@@ -59,7 +60,7 @@ pub(crate) async fn read(
 
 /// The highest entry of a tag; nothing where this node may not serve it.
 pub(crate) async fn last(redis: &Redis, keys: &Keys, tag: Tag) -> Result<Option<Position>, JournalError> {
-    let mut parts = call(redis, keys, tag, "bus_last_1", Vec::new()).await?.into_array().into_iter();
+    let mut parts = call(redis, keys, tag, "bus_last_2", Vec::new()).await?.into_array().into_iter();
     if status(parts.next())? == "FROZEN" {
         return Ok(None);
     }
@@ -71,23 +72,61 @@ pub(crate) async fn last(redis: &Redis, keys: &Keys, tag: Tag) -> Result<Option<
 /// Drops the entries below `lowest`. False where this node may not serve the tag, or the epoch is another.
 pub(crate) async fn trim(redis: &Redis, keys: &Keys, tag: Tag, lowest: Position) -> Result<bool, JournalError> {
     let args = vec![Value::from(lowest.epoch.to_string()), Value::from(lowest.entry.to_string())];
-    let reply = call(redis, keys, tag, "bus_trim_1", args).await?;
+    let reply = call(redis, keys, tag, "bus_trim_2", args).await?;
     Ok(status(reply.into_array().into_iter().next())? == "OK")
 }
 
-/// What the fence of a tag says.
-#[derive(Debug)]
+/// What the node that serves a tag's slot knows of it, whether or not it may serve it.
+#[derive(Debug, Clone)]
 pub(crate) struct Stamp {
+    /// The node itself.
     pub node_id: String,
-    pub journal: String,
+    /// The journal's id; nothing where the tag has no fence there.
+    pub journal: Option<String>,
+    /// The epoch; 0 where the tag has no fence there.
     pub epoch: i64,
+    /// The highest entry that the journal ever held.
+    pub last: EntryId,
+    /// Entries that it holds now.
+    pub entries: i64,
+    /// The nodes that may serve the tag.
+    pub node_ids: Vec<String>,
 }
 
 /// Stamps a tag that has no fence, and says what its fence says.
 pub(crate) async fn stamp(redis: &Redis, keys: &Keys, tag: Tag, journal: &str) -> Result<Stamp, JournalError> {
-    let reply = call(redis, keys, tag, "bus_stamp_1", vec![Value::from(journal)]).await?;
-    let (node_id, journal, epoch): (String, String, i64) = reply.convert()?;
-    Ok(Stamp { node_id, journal, epoch })
+    read_stamp(call(redis, keys, tag, "bus_stamp_2", vec![Value::from(journal)]).await?)
+}
+
+/// What the fence of a tag says.
+pub(crate) async fn fence(redis: &Redis, keys: &Keys, tag: Tag) -> Result<Stamp, JournalError> {
+    read_stamp(call(redis, keys, tag, "bus_fence_2", Vec::new()).await?)
+}
+
+/// Allows one more node to serve the tag. False where the node that serves it now may not.
+pub(crate) async fn allow(redis: &Redis, keys: &Keys, tag: Tag, node_id: &str) -> Result<bool, JournalError> {
+    let reply = call(redis, keys, tag, "bus_allow_2", vec![Value::from(node_id)]).await?;
+    Ok(status(reply.into_array().into_iter().next())? == "OK")
+}
+
+/// Allows the node that was seen, and no other. With `drained`, drops what the journal holds. False where the tag has moved on.
+pub(crate) async fn release(
+    redis: &Redis,
+    keys: &Keys,
+    tag: Tag,
+    (node_id, journal, epoch): (&str, &str, i64),
+    drained: bool,
+) -> Result<bool, JournalError> {
+    let args = [node_id, journal, &epoch.to_string(), if drained { "1" } else { "0" }].map(Value::from).to_vec();
+    let reply = call(redis, keys, tag, "bus_release_2", args).await?;
+    Ok(status(reply.into_array().into_iter().next())? == "OK")
+}
+
+fn read_stamp(reply: Value) -> Result<Stamp, JournalError> {
+    let (node_id, journal, epoch, last, entries, node_ids): (String, String, i64, String, i64, Vec<String>) =
+        reply.convert()?;
+    let journal = Some(journal).filter(|journal| !journal.is_empty());
+    Ok(Stamp { node_id, journal, epoch, last: last.parse().map_err(anyhow::Error::new)?, entries, node_ids })
 }
 
 async fn call(

@@ -110,8 +110,8 @@ impl Relay {
             marks: Mutex::default(),
             progress: Mutex::new(crate::postgres::journal::progress(&self.pool).await?),
         };
-        let tags = crate::postgres::journal::stamped(&self.pool).await?;
-        let relays = first_error(tags.into_iter().map(|tag| tag::relay(&turn, tag)));
+        let tags = crate::postgres::tag::all(&self.pool).await?;
+        let relays = first_error(tags.into_keys().map(|tag| tag::relay(&turn, tag)));
         tokio::select! {
             ended = relays => ended,
             ended = turn.follow_progress() => ended,

@@ -4,10 +4,15 @@
 //! in which they were sent, so whoever needs order keeps to one lane.
 
 mod settings;
+mod library;
+mod node;
+
+pub use library::Library;
+pub use node::Node;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use fred::clients::Client;
@@ -29,15 +34,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const RECONNECT_MS: u32 = 200;
 /// Commands that may wait in one lane; beyond it the lane refuses.
 const LANE_BUFFER: usize = 10_000;
-
-/// A library of functions: its name carries its version, and so does the name of every function in it.
-#[derive(Debug, Clone, Copy)]
-pub struct Library {
-    /// `promotion_1`.
-    pub name: &'static str,
-    /// What stands behind the `#!lua` line, joined in this order.
-    pub sources: &'static [&'static str],
-}
+/// How long a call is sent again while its slot moves from one node to another, and the pause between.
+const MOVING_MOST: Duration = Duration::from_millis(500);
+const MOVING_PAUSE: Duration = Duration::from_millis(10);
 
 /// Why a call brought no answer.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +47,9 @@ pub enum CallError {
     /// The function, or the way it was called, is wrong. Functions check everything before they write: nothing happened.
     #[error("Redis refused the call")]
     Broken(#[source] RedisError),
+    /// The slot is on its way from one node to another, for longer than a call waits for it: nothing happened.
+    #[error("the slot is moving to another Redis node")]
+    Moving(#[source] RedisError),
     /// A node has come back with settings that would lose what it acknowledges: nothing was sent.
     #[error("a Redis node has settings that lose claims")]
     Unsafe,
@@ -90,9 +92,19 @@ impl Redis {
         }
         let redis = Self { lanes: connected.into() };
         settings::check(redis.client(), servers).await?;
-        redis.load(libraries).await?;
+        for library in libraries {
+            library.load_everywhere(redis.client()).await?;
+        }
         redis.watch_new_connections(servers);
         Ok(redis)
+    }
+
+    /// The nodes of the cluster, replicas and those that are away included.
+    ///
+    /// # Errors
+    /// One sentence: no node answers.
+    pub async fn nodes(&self) -> anyhow::Result<Vec<Node>> {
+        node::all(self.client()).await
     }
 
     /// The lane that belongs to `hash`: always the same for the same hash.
@@ -114,13 +126,6 @@ impl Redis {
         &self.lanes[0].client
     }
 
-    async fn load(&self, libraries: &[Library]) -> anyhow::Result<()> {
-        for library in libraries {
-            load(self.client(), *library).await?;
-        }
-        Ok(())
-    }
-
     /// A node that comes back may come back with other settings.
     fn watch_new_connections(&self, servers: &Servers) {
         let durability = servers.durability;
@@ -140,8 +145,8 @@ impl Redis {
 }
 
 impl Lane {
-    /// Calls a function once. A library that is missing on the node (flushed, or a new node) is loaded, and the call is
-    /// then sent again: the first was refused, nothing had happened.
+    /// Calls a function once. A library that is missing on the node (flushed, or a new node) is loaded there, and a slot that
+    /// is moving is waited for a moment; the call is then sent again: the first was refused, nothing had happened.
     ///
     /// # Errors
     /// [`CallError`]: says whether anything may have happened.
@@ -149,16 +154,25 @@ impl Lane {
         if self.unsafe_now.load(Ordering::Acquire) {
             return Err(CallError::Unsafe);
         }
-        match self.client.fcall(function, keys.clone(), args.clone()).await {
-            Ok(value) => Ok(value),
-            Err(error) if is_missing_function(&error) => {
+        let begun = Instant::now();
+        let mut loaded = false;
+        loop {
+            let error = match self.client.fcall(function, keys.clone(), args.clone()).await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            if is_missing_function(&error) && !loaded {
                 tracing::info!(function, "a Redis node has lost its functions: loading them again");
                 for library in self.libraries.iter() {
-                    load(&self.client, *library).await.map_err(CallError::Unknown)?;
+                    library.load_for(&self.client, keys.first()).await.map_err(CallError::Unknown)?;
                 }
-                self.client.fcall(function, keys, args).await.map_err(classify)
+                loaded = true;
+                continue;
             }
-            Err(error) => Err(classify(error)),
+            match classify(error) {
+                CallError::Moving(_) if begun.elapsed() < MOVING_MOST => tokio::time::sleep(MOVING_PAUSE).await,
+                error => return Err(error),
+            }
         }
     }
 }
@@ -168,15 +182,9 @@ impl<R> From<CallError> for Error<R> {
         match error {
             CallError::Full => Self::Overloaded { retry_after: Duration::from_secs(1) },
             CallError::Broken(_) => Self::internal(error),
-            CallError::Unsafe | CallError::Unknown(_) => Self::unavailable(error),
+            CallError::Moving(_) | CallError::Unsafe | CallError::Unknown(_) => Self::unavailable(error),
         }
     }
-}
-
-async fn load(client: &Client, library: Library) -> Result<(), RedisError> {
-    let code = format!("#!lua name={}\n{}", library.name, library.sources.join("\n"));
-    // The name carries the version, so what is replaced is the same code.
-    client.function_load_cluster::<Value, _>(true, code).await.map(drop)
 }
 
 fn is_missing_function(error: &RedisError) -> bool {
@@ -188,6 +196,9 @@ fn classify(error: RedisError) -> CallError {
     let details = error.details();
     if details.starts_with("OOM") {
         CallError::Full
+    } else if details.starts_with("TRYAGAIN") || details == "Too many redirections." {
+        // The library follows no redirection (see `builder`): that is what it says of MOVED and ASK.
+        CallError::Moving(error)
     } else if details.starts_with("ERR") || *error.kind() == ErrorKind::InvalidArgument {
         CallError::Broken(error)
     } else {
@@ -222,6 +233,8 @@ fn builder(config: &Config) -> Builder {
             connection.internal_command_timeout = CONNECT_TIMEOUT;
             // The client library sends a command once: whoever calls knows better whether it may be sent again.
             connection.max_command_attempts = 1;
+            // It would end the connection for good where it follows an ASK with no attempt left; a call follows by itself.
+            connection.max_redirections = 0;
             connection.max_command_buffer_len = LANE_BUFFER;
             connection.tcp = TcpConfig { nodelay: Some(true), ..TcpConfig::default() };
             connection.unresponsive =

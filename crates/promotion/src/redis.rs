@@ -15,7 +15,7 @@ use reply::Reply;
 
 /// The functions of this service. The number grows with every change of what a function takes, does or answers.
 pub const LIBRARY: Library = Library {
-    name: "promotion_1",
+    name: "promotion_2",
     sources: &[
         bus::redis::FENCE,
         include_str!("redis/deal.lua"),
@@ -175,26 +175,26 @@ impl Deals {
             u8::from(wish.pass_required).to_string(),
             terms,
         ];
-        let reply = self.call("promotion_put_1", &wish.deal_id, &["deal", "held", "seats"], values(args)).await?;
+        let reply = self.call("promotion_put_2", &wish.deal_id, &["deal", "held", "seats"], values(args)).await?;
         reply.answer(|_| Some(()))
     }
 
     /// Arms a deal that was put.
     pub async fn arm(&self, deal_id: &DealId) -> Result<Answer<()>, CallError> {
-        let reply = self.call("promotion_arm_1", deal_id, &["deal"], Vec::new()).await?;
+        let reply = self.call("promotion_arm_2", deal_id, &["deal"], Vec::new()).await?;
         reply.answer(|_| Some(()))
     }
 
     /// The deal as it stands.
     pub async fn look(&self, deal_id: &DealId) -> Result<Answer<Course>, CallError> {
-        let reply = self.call("promotion_look_1", deal_id, &["deal", "seats"], Vec::new()).await?;
+        let reply = self.call("promotion_look_2", deal_id, &["deal", "seats"], Vec::new()).await?;
         reply.answer(Reply::course)
     }
 
     /// Decides on a newer order for the stock; an older one is ignored.
     pub async fn update(&self, deal_id: &DealId, version: i64, stock: i64) -> Result<Answer<Updated>, CallError> {
         let args = values(vec![version.to_string(), stock.to_string()]);
-        let reply = self.call("promotion_update_1", deal_id, &["deal"], args).await?;
+        let reply = self.call("promotion_update_2", deal_id, &["deal"], args).await?;
         reply.answer(Reply::updated)
     }
 
@@ -210,14 +210,14 @@ impl Deals {
         let mut keys = self.keys(deal_id, &["deal", "held", "seats"]);
         keys.push(self.keys.journal(tag));
         let args = [deal_id.as_str(), user.as_str(), &rank.to_string(), trace].map(Value::from).to_vec();
-        let value = self.lane(tag).call("promotion_return_1", keys, args).await?;
+        let value = self.lane(tag).call("promotion_return_2", keys, args).await?;
         Reply::new(value).given_back()
     }
 
     /// Who won a deal; nothing where it is not sold out, or has more than 50,000 holders.
     pub async fn winners(&self, deal_id: &DealId) -> Result<Answer<Option<Sold>>, CallError> {
         let args = vec![Value::from(WINNERS_MOST.to_string())];
-        let reply = self.call("promotion_winners_1", deal_id, &["deal", "held", "seats"], args).await?;
+        let reply = self.call("promotion_winners_2", deal_id, &["deal", "held", "seats"], args).await?;
         reply.sold()
     }
 
@@ -227,7 +227,7 @@ impl Deals {
         let mut cursor = "0".to_owned();
         loop {
             let args = values(vec![cursor, HOLDERS_PAGE.to_string()]);
-            let reply = self.call("promotion_holders_1", deal_id, &["deal", "held"], args).await?;
+            let reply = self.call("promotion_holders_2", deal_id, &["deal", "held"], args).await?;
             match reply.answer(Reply::page)? {
                 Answer::Found((next, page)) => {
                     all.extend(page);
@@ -246,14 +246,14 @@ impl Deals {
     pub async fn rounds(&self, tag: Tag, deals: &[DealId]) -> Result<Answer<Rounds>, CallError> {
         let mut keys = vec![self.keys.fence(tag)];
         keys.extend(deals.iter().map(|deal_id| self.keys.key(tag, format_args!("deal:{deal_id}"))));
-        let value = self.lane(tag).call("promotion_rounds_1", keys, Vec::new()).await?;
+        let value = self.lane(tag).call("promotion_rounds_2", keys, Vec::new()).await?;
         Reply::new(value).answer(|reply| reply.rounds(deals.len()))
     }
 
     /// What one user holds.
     pub async fn find(&self, deal_id: &DealId, user: &UserId) -> Result<Answer<(Terms, Option<Outcome>)>, CallError> {
         let args = vec![Value::from(user.as_str())];
-        let reply = self.call("promotion_find_1", deal_id, &["deal", "held"], args).await?;
+        let reply = self.call("promotion_find_2", deal_id, &["deal", "held"], args).await?;
         reply.answer(Reply::holding)
     }
 
@@ -274,7 +274,7 @@ impl Deals {
         let tag = Tag::of(deal_id.as_str());
         let mut keys = self.keys(deal_id, &["deal", "held", "seats"]);
         keys.push(self.keys.journal(tag));
-        let value = self.lane(tag).call("promotion_claim_1", keys, args).await?;
+        let value = self.lane(tag).call("promotion_claim_2", keys, args).await?;
         Reply::new(value).answer(|reply| reply.claimed(users.len()))
     }
 

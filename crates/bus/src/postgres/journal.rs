@@ -1,4 +1,4 @@
-//! Progress, marks and stamps of the journals.
+//! Progress and marks of the journals.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,16 @@ pub(crate) async fn progress(pool: &Pool) -> Result<HashMap<Tag, Position>, Fail
     let rows = sqlx::query!("SELECT tag, epoch, entry_ms, entry_seq FROM journal_progress").fetch_all(pool).await?;
     Ok(rows
         .into_iter()
-        .filter_map(|row| Some((tag(row.tag)?, position(row.epoch, row.entry_ms, row.entry_seq))))
+        .filter_map(|row| Some((Tag::from_sql(row.tag)?, position(row.epoch, row.entry_ms, row.entry_seq))))
+        .collect())
+}
+
+/// Up to where each journal has been acknowledged by Kafka, as it was last written down.
+pub(crate) async fn marks(pool: &Pool) -> Result<HashMap<Tag, Position>, Failure> {
+    let rows = sqlx::query!("SELECT tag, epoch, entry_ms, entry_seq FROM journal_mark").fetch_all(pool).await?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| Some((Tag::from_sql(row.tag)?, position(row.epoch, row.entry_ms, row.entry_seq))))
         .collect())
 }
 
@@ -63,26 +72,6 @@ pub(crate) async fn mark(
     Ok(())
 }
 
-/// The tags that have been stamped.
-pub(crate) async fn stamped(pool: &Pool) -> Result<Vec<Tag>, Failure> {
-    let rows = sqlx::query_scalar!("SELECT tag FROM tag").fetch_all(pool).await?;
-    Ok(rows.into_iter().filter_map(tag).collect())
-}
-
-/// Notes that a tag was stamped. A tag that has a row keeps it.
-pub(crate) async fn note_stamp(pool: &Pool, tag: Tag, node_id: &str, journal: &str, epoch: i64) -> Result<(), Failure> {
-    sqlx::query!(
-        "INSERT INTO tag (tag, node_ids, journal, epoch) VALUES ($1, ARRAY[$2], $3, $4) ON CONFLICT (tag) DO NOTHING",
-        tag.to_sql(),
-        node_id,
-        journal,
-        epoch,
-    )
-    .execute(pool)
-    .await?;
-    Ok(())
-}
-
 /// Positions by column, as `UNNEST` wants them.
 #[derive(Default)]
 struct Columns {
@@ -106,10 +95,6 @@ impl Columns {
         }
         columns
     }
-}
-
-fn tag(number: i16) -> Option<Tag> {
-    Tag::new(u16::try_from(number).ok()?)
 }
 
 fn position(epoch: i64, ms: i64, seq: i64) -> Position {

@@ -27,3 +27,14 @@ local function keep_time(fence, tag)
     redis.call('HSET', fence, 'now', string.format('%.0f', tag.now))
   end
 end
+
+-- Wraps a function of one tag: where this node may not serve it, the answer is FROZEN.
+local function fenced(serve)
+  return function(keys, args)
+    local tag = open_tag(keys[1])
+    if not tag then
+      return { 'FROZEN' }
+    end
+    return serve(keys, args, tag)
+  end
+end

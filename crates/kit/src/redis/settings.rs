@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use fred::clients::Client;
-use fred::interfaces::{ClientLike as _, ClusterInterface as _, ConfigInterface as _};
+use fred::interfaces::{ClientLike as _, ConfigInterface as _};
 use fred::types::config::{Server, ServerConfig};
 
 use crate::config::{Durability, Servers};
@@ -14,18 +14,17 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Checks every node of the cluster, replicas too: a replica's disk is where a primary moved on purpose will live.
 pub(super) async fn check(client: &Client, servers: &Servers) -> anyhow::Result<()> {
-    let nodes: String = client.cluster_nodes().await.context("CLUSTER NODES")?;
-    for line in nodes.lines() {
-        let mut words = line.split(' ');
-        let (Some(_id), Some(address), Some(flags)) = (words.next(), words.next(), words.next()) else { continue };
-        if flags.split(',').any(|flag| ["fail", "fail?", "noaddr", "handshake"].contains(&flag)) {
+    for node in super::node::all(client).await? {
+        if node.is_away {
             // It cannot be asked now; it is asked when it comes back.
-            tracing::warn!(address, flags, "a Redis node is away, its settings are checked when it returns");
+            tracing::warn!(
+                host = node.host,
+                port = node.port,
+                "a Redis node is away, its settings are checked when it returns"
+            );
             continue;
         }
-        let address = address.split('@').next().unwrap_or(address);
-        let (host, port) = address.rsplit_once(':').with_context(|| format!("CLUSTER NODES: {address}"))?;
-        check_one(client, host, port.parse()?, servers.durability).await?;
+        check_one(client, &node.host, node.port, servers.durability).await?;
     }
     Ok(())
 }

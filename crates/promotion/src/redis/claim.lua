@@ -25,9 +25,6 @@ end
 local function read_deal(keys)
   local row = redis.call('HMGET', keys[2], 'stock', 'issued', 'seats', 'opens', 'closes', 'armed', 'frozen', 'closed',
     'pass', 'round', 'sequence', 'terms')
-  if not row[1] then
-    return nil
-  end
   return { stock = tonumber(row[1]), issued = tonumber(row[2]), seats = tonumber(row[3]), opens = tonumber(row[4]),
     closes = tonumber(row[5]), armed = row[6], frozen = row[7], closed = row[8], pass = row[9],
     round = tonumber(row[10]), sequence = tonumber(row[11]), terms = row[12],
@@ -76,11 +73,8 @@ end
 -- ARGV  1 not_after (milliseconds)  2 how many bytes the journal may take  3 deal id  4 traceparent, or empty  5.. users
 -- ->    { "OK", now, round, sequence, opens, terms, outcome, rank, ms, outcome, rank, ms, ... }, in the order of the
 --       users; rank and ms are 0 where nothing is held. Or { "FROZEN" }, or { "MISSING", now }.
-local function claim(keys, args)
-  local tag = open_tag(keys[1])
-  if not tag then return { 'FROZEN' } end
+local function claim(keys, args, tag)
   local deal = read_deal(keys)
-  if not deal then return { 'MISSING', tag.now } end
   close_if_due(keys, tag, deal)
   local bytes = redis.call('MEMORY', 'USAGE', keys[5])
   local users = { unpack(args, 5) }
@@ -117,15 +111,8 @@ end
 -- What one user holds. KEYS 1, 2 and 3.
 -- ARGV  1 user
 -- ->    { "OK", now, terms, outcome, rank, ms } with outcome 0 where nothing is held, { "FROZEN" }, { "MISSING", now }
-local function find(keys, args)
-  local tag = open_tag(keys[1])
-  if not tag then
-    return { 'FROZEN' }
-  end
+local function find(keys, args, tag)
   local terms = redis.call('HGET', keys[2], 'terms')
-  if not terms then
-    return { 'MISSING', tag.now }
-  end
   local value = redis.call('HGET', keys[3], args[1])
   if not value then
     return { 'OK', tag.now, terms, 0, 0, 0 }
@@ -133,5 +120,5 @@ local function find(keys, args)
   return { 'OK', tag.now, terms, held_outcome(value) }
 end
 
-redis.register_function('promotion_claim_1', claim)
-redis.register_function({ function_name = 'promotion_find_1', callback = find, flags = { 'no-writes' } })
+redis.register_function('promotion_claim_2', of_deal(claim))
+redis.register_function({ function_name = 'promotion_find_2', callback = of_deal(find), flags = { 'no-writes' } })

@@ -17,11 +17,8 @@ end
 -- ARGV  1 deal id  2 user  3 rank  4 traceparent, or empty
 -- ->    { "OK", now, terms, outcome, rank, ms } with outcome 3 (returned), { "NO", "NOT_OWNER" | "NOT_FOUND" },
 --       { "FROZEN" } or { "MISSING", now }
-local function give_back(keys, args)
-  local tag = open_tag(keys[1])
-  if not tag then return { 'FROZEN' } end
-  local row = redis.call('HMGET', keys[2], 'terms', 'round', 'sequence')
-  if not row[1] then return { 'MISSING', tag.now } end
+local function give_back(keys, args, tag)
+  local terms = redis.call('HGET', keys[2], 'terms')
   local held, why = held_by(keys, args[2], args[3])
   if not held then return { 'NO', why } end
   if not held.gone then
@@ -31,10 +28,10 @@ local function give_back(keys, args)
     redis.call('HINCRBY', keys[2], 'round', 1)
     redis.call('HINCRBY', keys[2], 'sequence', 1)
     redis.call('XADD', keys[5], '*', 'kind', 'returned', 'deal', args[1], 'at', string.format('%.0f', tag.now),
-      'rank', args[3], 'user', args[2], 'seat', held.seat, 'claimed', held.at, 'terms', row[1], 'trace', args[4])
+      'rank', args[3], 'user', args[2], 'seat', held.seat, 'claimed', held.at, 'terms', terms, 'trace', args[4])
     keep_time(keys[1], tag)
   end
-  return { 'OK', tag.now, row[1], 3, tonumber(args[3]), tonumber(held.at) }
+  return { 'OK', tag.now, terms, 3, tonumber(args[3]), tonumber(held.at) }
 end
 
-redis.register_function({ function_name = 'promotion_return_1', callback = give_back, flags = { 'allow-oom' } })
+redis.register_function({ function_name = 'promotion_return_2', callback = of_deal(give_back), flags = { 'allow-oom' } })

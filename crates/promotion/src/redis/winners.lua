@@ -7,15 +7,8 @@
 -- ARGV  1 how many holders at most
 -- ->    { "OK", now, round, sequence, closes, terms, user, value, user, value, ... }, { "NO", why } where it is not sold
 --       out, is closed, or has too many holders; { "FROZEN" } or { "MISSING", now }
-local function winners(keys, args)
-  local tag = open_tag(keys[1])
-  if not tag then
-    return { 'FROZEN' }
-  end
+local function winners(keys, args, tag)
   local row = redis.call('HMGET', keys[2], 'stock', 'seats', 'round', 'sequence', 'closes', 'terms', 'frozen', 'closed')
-  if not row[1] then
-    return { 'MISSING', tag.now }
-  end
   local free = tonumber(redis.call('HGET', keys[4], 'free'))
   if tonumber(row[2]) - free < tonumber(row[1]) or row[7] == '1' or row[8] ~= '' or tag.now >= tonumber(row[5]) then
     return { 'NO', 'not sold out' }
@@ -34,14 +27,7 @@ end
 -- KEYS  2 deal  3 held
 -- ARGV  1 cursor, "0" at first  2 about how many
 -- ->    { "OK", now, cursor or "0" at the end, user, value, user, value, ... }, { "FROZEN" } or { "MISSING", now }
-local function holders(keys, args)
-  local tag = open_tag(keys[1])
-  if not tag then
-    return { 'FROZEN' }
-  end
-  if redis.call('EXISTS', keys[2]) == 0 then
-    return { 'MISSING', tag.now }
-  end
+local function holders(keys, args, tag)
   local page = redis.call('HSCAN', keys[3], args[1], 'COUNT', args[2])
   local reply = { 'OK', tag.now, page[1] }
   for _, part in ipairs(page[2]) do
@@ -52,20 +38,18 @@ end
 
 -- Round and sequence of several deals of one tag.
 -- KEYS  2.. deals
--- ->    { "OK", now, round, sequence, round, sequence, ... } with 0 where a deal is missing, or { "FROZEN" }
-local function rounds(keys)
-  local tag = open_tag(keys[1])
-  if not tag then
-    return { 'FROZEN' }
-  end
+-- ->    { "OK", now, round, sequence, round, sequence, ... } with 0 where a deal is missing or of an older epoch, or
+--       { "FROZEN" }
+local function rounds(keys, _, tag)
   local reply = { 'OK', tag.now }
   for i = 2, #keys do
-    local row = redis.call('HMGET', keys[i], 'round', 'sequence')
-    reply[#reply + 1], reply[#reply + 2] = row[1] or '0', row[2] or '0'
+    local row = redis.call('HMGET', keys[i], 'round', 'sequence', 'epoch')
+    local ours = tonumber(row[3] or '0') == tag.epoch
+    reply[#reply + 1], reply[#reply + 2] = ours and row[1] or '0', ours and row[2] or '0'
   end
   return reply
 end
 
-redis.register_function({ function_name = 'promotion_winners_1', callback = winners, flags = { 'no-writes' } })
-redis.register_function({ function_name = 'promotion_holders_1', callback = holders, flags = { 'no-writes' } })
-redis.register_function({ function_name = 'promotion_rounds_1', callback = rounds, flags = { 'no-writes' } })
+redis.register_function({ function_name = 'promotion_winners_2', callback = of_deal(winners), flags = { 'no-writes' } })
+redis.register_function({ function_name = 'promotion_holders_2', callback = of_deal(holders), flags = { 'no-writes' } })
+redis.register_function({ function_name = 'promotion_rounds_2', callback = fenced(rounds), flags = { 'no-writes' } })
