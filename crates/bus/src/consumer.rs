@@ -14,6 +14,7 @@ use rdkafka::consumer::{CommitMode, Consumer as _, StreamConsumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 use crate::event::{Event, Unreadable};
 use crate::postgres::inbox;
@@ -23,6 +24,8 @@ use received::Received;
 const BATCH: usize = 1_000;
 /// Pauses between attempts while PostgreSQL is away: doubled from the first to the last.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// Traces that the span of a batch belongs to, at most.
+const TRACES: usize = 32;
 /// How often partitions of the inbox are made.
 const PARTITIONS_EVERY: Duration = Duration::from_secs(3_600);
 
@@ -62,6 +65,8 @@ impl Failed {
 pub struct Consumer<E> {
     /// Its name in the inbox, and its group.
     pub name: String,
+    /// The service that it is a part of: of this service's journals it notes the progress.
+    pub service: &'static str,
     /// Where Kafka is, and within which namespace.
     pub servers: Servers,
     /// What it reads.
@@ -129,7 +134,8 @@ impl<E: Effects> Reader<E> {
                 continue;
             }
             // What was begun is finished, unless PostgreSQL is away: then it is read again by whoever comes next.
-            if self.take(&batch, told).await {
+            let span = trace(&self.consumer.name, &batch);
+            if self.take(&batch, told).instrument(span).await {
                 self.commit(&batch);
             }
         }
@@ -214,4 +220,20 @@ impl<E: Effects> Reader<E> {
     fn span(&self) -> (OffsetDateTime, OffsetDateTime) {
         *self.span.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A span of the batch: it goes on with the trace of the first event that has one, and is linked to those of the others.
+fn trace(consumer: &str, batch: &[Received]) -> Span {
+    let span = tracing::info_span!("consume", consumer, events = batch.len());
+    let mut traces: Vec<&str> =
+        batch.iter().filter_map(|received| received.event.as_ref().ok()?.traceparent.as_deref()).collect();
+    traces.dedup();
+    for (index, traceparent) in traces.into_iter().take(TRACES).enumerate() {
+        if index == 0 {
+            kit::telemetry::continue_trace(&span, traceparent);
+        } else {
+            kit::telemetry::link_trace(&span, traceparent);
+        }
+    }
+    span
 }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use crate::event::Unreadable;
+use crate::event::{Event, Unreadable};
 
 /// How many journals each service has. It never changes: an aggregate would move to another journal.
 pub const TAGS: u16 = 64;
@@ -148,14 +148,15 @@ impl Entry {
         format!("{service}/{}/{}/{}/{index}", self.tag, self.position.epoch, self.position.entry)
     }
 
-    /// Where the event with this `ce_id` came from, if it came from a journal.
+    /// Where an event came from, if it came from a journal of `service`, and says so of itself throughout.
     #[must_use]
-    pub fn origin(event_id: &str) -> Option<(Tag, Position)> {
-        let mut parts = event_id.split('/').skip(1);
+    pub fn origin(service: &str, event: &Event) -> Option<(Tag, Position)> {
+        let mut parts = event.id.split('/');
+        let is_ours = parts.next()? == service && event.source == service;
         let tag = Tag::new(parts.next()?.parse().ok()?)?;
         let epoch = parts.next()?.parse().ok()?;
         let entry = parts.next()?.parse().ok()?;
-        Some((tag, Position { epoch, entry }))
+        (is_ours && event.partition_key == tag.to_string()).then_some((tag, Position { epoch, entry }))
     }
 
     /// A field as text.
@@ -192,7 +193,25 @@ mod tests {
         let entry = Entry { tag: Tag(9), position, fields: HashMap::new() };
         let id = entry.event_id("promotion", 12);
         assert_eq!(id, "promotion/9/3/17-4/12");
-        assert_eq!(Entry::origin(&id), Some((Tag(9), position)));
-        assert_eq!(Entry::origin("0199c0de-0000-7000-8000-000000000000"), None);
+        let event = Event {
+            id,
+            kind: String::new(),
+            source: "promotion".to_owned(),
+            subject: String::new(),
+            time: time::OffsetDateTime::UNIX_EPOCH,
+            sequence: 1,
+            partition_key: "9".to_owned(),
+            traceparent: None,
+            payload: Bytes::new(),
+        };
+        assert_eq!(Entry::origin("promotion", &event), Some((Tag(9), position)));
+        assert_eq!(Entry::origin("waiting", &event), None);
+        for foreign in [
+            Event { source: "waiting".to_owned(), ..event.clone() },
+            Event { partition_key: "8".to_owned(), ..event.clone() },
+            Event { id: "0199c0de-0000-7000-8000-000000000000".to_owned(), ..event.clone() },
+        ] {
+            assert_eq!(Entry::origin("promotion", &foreign), None);
+        }
     }
 }

@@ -24,17 +24,28 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 /// One producer's life. After any failed delivery it is of no more use: what came after might have overtaken it.
 pub(crate) struct Producer {
     inner: FutureProducer,
-    topic: String,
+}
+
+/// What goes to a topic.
+#[derive(Debug)]
+pub(crate) struct Record<'a> {
+    pub topic: &'a str,
+    /// Decides about the partition.
+    pub key: &'a str,
+    pub headers: OwnedHeaders,
+    pub payload: &'a [u8],
 }
 
 impl Producer {
-    pub(crate) fn new(servers: &Servers, topic: &str) -> anyhow::Result<Self> {
+    /// A delivery that takes longer than `delivery_timeout` fails; without one it is tried for ever.
+    pub(crate) fn new(servers: &Servers, delivery_timeout: Option<Duration>) -> anyhow::Result<Self> {
+        let timeout_ms = delivery_timeout.map_or(0, |timeout| timeout.as_millis());
         let inner = crate::topic::client(servers)
             .set("enable.idempotence", "true")
             .set("enable.gapless.guarantee", "true")
             .set("acks", "all")
-            // Gapless does not cover time-outs, so there is none: what is in flight is bounded by us.
-            .set("message.timeout.ms", "0")
+            // Gapless does not cover time-outs, so there is none (0): what is in flight is bounded by us.
+            .set("message.timeout.ms", timeout_ms.to_string())
             .set("linger.ms", "2")
             .set("compression.type", "lz4")
             .set("queue.buffering.max.messages", QUEUE_RECORDS)
@@ -43,19 +54,15 @@ impl Producer {
             .set("log_level", "3")
             .create()
             .context("cannot make a Kafka producer")?;
-        Ok(Self { inner, topic: topic.to_owned() })
+        Ok(Self { inner })
     }
 
-    /// Hands one event over; what is returned ends when Kafka has acknowledged it.
-    pub(crate) async fn send(&self, event: &Event) -> anyhow::Result<DeliveryFuture> {
-        let time = event.time.format(&Rfc3339).context("ce_time")?;
-        let headers = headers(event, &time);
+    /// Hands one record over; what is returned ends when Kafka has acknowledged it.
+    pub(crate) async fn send(&self, record: &Record<'_>) -> anyhow::Result<DeliveryFuture> {
         loop {
-            let record = FutureRecord::to(&self.topic)
-                .key(&event.partition_key)
-                .payload(event.payload.as_ref())
-                .headers(headers.clone());
-            match self.inner.send_result(record) {
+            let copy =
+                FutureRecord::to(record.topic).key(record.key).payload(record.payload).headers(record.headers.clone());
+            match self.inner.send_result(copy) {
                 Ok(delivery) => return Ok(delivery),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
                     tokio::time::sleep(QUEUE_PAUSE).await;
@@ -96,6 +103,14 @@ pub(crate) async fn acknowledged(delivery: DeliveryFuture) -> anyhow::Result<Del
         Ok(Ok(delivered)) => Ok(delivered),
         Ok(Err((error, _))) => Err(error).context("Kafka did not take an event"),
         Err(_) => bail!("the producer ended before Kafka acknowledged an event"),
+    }
+}
+
+impl<'a> Record<'a> {
+    /// CloudEvents 1.0 in binary mode.
+    pub(crate) fn of(event: &'a Event, topic: &'a str) -> anyhow::Result<Self> {
+        let time = event.time.format(&Rfc3339).context("ce_time")?;
+        Ok(Self { topic, key: &event.partition_key, headers: headers(event, &time), payload: &event.payload })
     }
 }
 

@@ -3,6 +3,8 @@
 //! At least once: whatever was not known to be in PostgreSQL when a relay starts is sent again, and the inbox knows it.
 
 mod tag;
+mod dead_letters;
+mod lag;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -49,6 +51,8 @@ pub struct Relay {
     pub events: fn(&Entry) -> Result<Vec<Event>, Unreadable>,
     /// Rung by whoever writes into a journal in this process.
     pub bell: Bell,
+    /// How long Kafka may take to acknowledge one event before the relay begins anew; without it for ever.
+    pub delivery_timeout: Option<Duration>,
 }
 
 /// Wakes the relay of a tag at once, in the process that wrote.
@@ -83,6 +87,8 @@ pub fn spawn(process: &Process, relay: Relay) {
 /// What the relays of all tags share while the lease is held.
 struct Turn<'a> {
     relay: &'a Relay,
+    /// Where the events go.
+    topic: String,
     producer: Producer,
     /// Marks that have moved since they were last written down.
     marks: Mutex<HashMap<Tag, Position>>,
@@ -91,6 +97,11 @@ struct Turn<'a> {
 }
 
 impl Relay {
+    /// Under which name the relay parks entries that cannot be read.
+    fn parking_name(&self) -> String {
+        format!("{}.relay", self.service)
+    }
+
     /// Relays until told to stop. A fault ends one turn: producer and lease are given up, and everything begins anew at
     /// what PostgreSQL has.
     async fn run(&self, told: CancellationToken) {
@@ -106,7 +117,8 @@ impl Relay {
         let mut lease = Lease::take(&self.lease, LEASE, &holder()).await?;
         let turn = Turn {
             relay: self,
-            producer: Producer::new(&self.servers, &crate::topic::events(&self.servers, self.service))?,
+            topic: crate::topic::events(&self.servers, self.service),
+            producer: Producer::new(&self.servers, self.delivery_timeout)?,
             marks: Mutex::default(),
             progress: Mutex::new(crate::postgres::journal::progress(&self.pool).await?),
         };
@@ -115,6 +127,7 @@ impl Relay {
         tokio::select! {
             ended = relays => ended,
             ended = turn.follow_progress() => ended,
+            () = dead_letters::copy(self) => Ok(()),
             lost = lease.keep(&turn.marks) => Err(lost),
             () = told.cancelled() => {
                 // What the tags were waiting for is sent; whatever is not acknowledged in time is sent again later.

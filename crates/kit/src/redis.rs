@@ -169,10 +169,11 @@ impl Lane {
                 loaded = true;
                 continue;
             }
-            match classify(error) {
-                CallError::Moving(_) if begun.elapsed() < MOVING_MOST => tokio::time::sleep(MOVING_PAUSE).await,
-                error => return Err(error),
+            let error = classify(error);
+            if !matches!(error, CallError::Moving(_)) || begun.elapsed() > MOVING_MOST {
+                return Err(error);
             }
+            tokio::time::sleep(MOVING_PAUSE).await;
         }
     }
 }

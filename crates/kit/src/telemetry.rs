@@ -18,7 +18,7 @@ mod scrape;
 mod trace;
 
 pub use scrape::{metrics_text, upkeep};
-pub use trace::{TRACEPARENT, continue_trace, traceparent};
+pub use trace::{TRACEPARENT, continue_trace, link_trace, traceparent};
 
 /// How long the last traces may take to leave before the process goes without them.
 const FLUSH: Duration = Duration::from_secs(2);

@@ -3,8 +3,9 @@
 //! Batches are natural: whatever queued while the last call was in flight, at most 256, without a timer. One batch
 //! is in flight for each deal, so that inside this process no later arrival wins over an earlier one.
 
-mod batch;
 mod lane;
+mod batch;
+mod clock;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

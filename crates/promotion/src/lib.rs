@@ -74,12 +74,14 @@ fn relay(servers: &Servers, redis: Redis, pool: kit::postgres::Pool, bell: Bell)
         lease: kit::postgres::options(servers, SERVICE)?,
         events: kafka::events,
         bell,
+        delivery_timeout: None,
     })
 }
 
 fn consumer(servers: &Servers, pool: kit::postgres::Pool) -> Consumer<kafka::Records> {
     Consumer {
         name: SERVICE.to_owned(),
+        service: SERVICE,
         servers: servers.clone(),
         topic: bus::topic::events(servers, SERVICE),
         pool,

@@ -80,7 +80,7 @@ impl<E: Effects> Reader<E> {
         for (received, why) in &bad {
             self.park(&mut tx, received, why).await?;
         }
-        journal::advance(&mut tx, &progress(batch)).await?;
+        journal::advance(&mut tx, &progress(consumer.service, batch)).await?;
         commit(tx).await?;
         count(&consumer.name, first.len(), good.len() - first.len(), bad.len());
         Ok(())
@@ -135,10 +135,10 @@ impl<E: Effects> Reader<E> {
 }
 
 /// How far the batch brings each journal.
-fn progress(batch: &[Received]) -> HashMap<Tag, Position> {
+fn progress(service: &str, batch: &[Received]) -> HashMap<Tag, Position> {
     let mut positions = HashMap::new();
     let events = batch.iter().filter_map(|received| received.event.as_ref().ok());
-    for (tag, position) in events.filter_map(|event| Entry::origin(&event.id)) {
+    for (tag, position) in events.filter_map(|event| Entry::origin(service, event)) {
         let highest = positions.entry(tag).or_insert(position);
         *highest = position.max(*highest);
     }

@@ -50,6 +50,39 @@ pub(crate) async fn park(tx: &mut Tx, consumer: &str, event: &Parked) -> Result<
     Ok(done.rows_affected() == 1)
 }
 
+/// A parked event of which no copy has been sent.
+#[derive(Debug)]
+pub(crate) struct Uncopied {
+    pub id: i64,
+    pub consumer: String,
+    pub parking_key: String,
+    pub topic: String,
+    pub partition: i32,
+    pub offset: i64,
+    pub headers: serde_json::Value,
+    pub payload: Vec<u8>,
+    pub cause: String,
+    pub attempts: i32,
+}
+
+/// Parked events of which no copy has been sent, in the order in which they were parked.
+pub(crate) async fn uncopied(pool: &Pool, limit: i64) -> Result<Vec<Uncopied>, Failure> {
+    Ok(sqlx::query_as!(
+        Uncopied,
+        r#"SELECT id, consumer, parking_key, topic, partition, "offset", headers, payload, cause, attempts
+           FROM parked WHERE copied_at IS NULL ORDER BY id LIMIT $1"#,
+        limit,
+    )
+    .fetch_all(pool)
+    .await?)
+}
+
+/// Notes that copies were sent.
+pub(crate) async fn copied(pool: &Pool, ids: &[i64]) -> Result<(), Failure> {
+    sqlx::query!("UPDATE parked SET copied_at = clock_timestamp() WHERE id = ANY($1)", ids).execute(pool).await?;
+    Ok(())
+}
+
 /// How many events are parked, for each consumer that has any.
 pub(crate) async fn counts(pool: &Pool) -> Result<Vec<(String, i64)>, Failure> {
     let rows = sqlx::query!(r#"SELECT consumer, count(*) AS "count!" FROM parked GROUP BY consumer ORDER BY consumer"#)

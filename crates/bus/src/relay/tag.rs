@@ -8,11 +8,12 @@ use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use super::Turn;
+use super::lag;
 use crate::event::Event;
 use crate::journal::{Entry, EntryId, Position, Tag};
 use crate::postgres::journal;
 use crate::postgres::parked::{self, Parked};
-use crate::producer::acknowledged;
+use crate::producer::{Record, acknowledged};
 use crate::redis::{self, JournalError, Read};
 
 /// Entries read at once: with 256 claims in each it is some 8,000 events.
@@ -29,6 +30,7 @@ const STANDSTILL: Duration = Duration::from_secs(10);
 /// Relays one journal until something fails.
 pub(super) async fn relay(turn: &Turn<'_>, tag: Tag) -> anyhow::Result<()> {
     let mut journal = Journal::new(turn, tag);
+    journal.begin().await;
     loop {
         match journal.read().await {
             Ok(Read::Entries { epoch, length, entries }) => {
@@ -49,7 +51,7 @@ pub(super) async fn relay(turn: &Turn<'_>, tag: Tag) -> anyhow::Result<()> {
             Err(error) => journal.pause(&describe(&error)).await,
         }
         journal.pass_parked().await?;
-        journal.watch_standstill();
+        journal.watch_standstill().await;
     }
 }
 
@@ -69,8 +71,6 @@ struct Journal<'a> {
     trimmed: Instant,
     /// What progress was, and since when.
     stood: (Position, Instant),
-    /// The progress from which everything was sent again: once is enough until it moves.
-    again: Option<Position>,
     quiet: bool,
 }
 
@@ -89,8 +89,24 @@ impl<'a> Journal<'a> {
             parked: None,
             trimmed: now,
             stood: (progress, now),
-            again: None,
             quiet: false,
+        }
+    }
+
+    /// Progress that is ahead of all that the journal ever held cannot be believed: what follows would never be sent.
+    async fn begin(&mut self) {
+        let relay = self.turn.relay;
+        loop {
+            match redis::fence(&relay.redis, &relay.keys, self.tag).await {
+                Ok(stamp) if stamp.epoch == self.next.epoch && stamp.last < self.next.entry => {
+                    let (progress, last) = (self.next.entry, stamp.last);
+                    tracing::error!(tag = %self.tag, %progress, %last, "progress is ahead of the journal: all of it is sent again");
+                    self.next.entry = EntryId::default();
+                    return;
+                }
+                Ok(_) => return,
+                Err(error) => self.pause(&describe(&error)).await,
+            }
         }
     }
 
@@ -125,7 +141,8 @@ impl<'a> Journal<'a> {
                 (self.told, self.parked) = (entry.position, None);
             }
             for event in events {
-                deliveries.push(acknowledged(self.turn.producer.send(&event).await?));
+                let record = Record::of(&event, &self.turn.topic)?;
+                deliveries.push(acknowledged(self.turn.producer.send(&record).await?));
             }
         }
         let sent = deliveries.len();
@@ -168,7 +185,7 @@ impl<'a> Journal<'a> {
             attempts: 1,
         };
         let mut tx = kit::postgres::begin(&relay.pool).await?;
-        let new = parked::park(&mut tx, &format!("{}.relay", relay.service), &parked).await?;
+        let new = parked::park(&mut tx, &relay.parking_name(), &parked).await?;
         kit::postgres::commit(tx).await?;
         if new {
             tracing::error!(tag = %self.tag, entry = %entry.position.entry, cause, "a journal entry is parked");
@@ -202,21 +219,27 @@ impl<'a> Journal<'a> {
         Ok(())
     }
 
-    /// A last record that Kafka lost would keep progress below the mark for ever. What stands still for so long is sent once
-    /// more; a consumer that is merely slow, or away, is not fed the same again and again.
-    fn watch_standstill(&mut self) {
+    /// A last record that Kafka lost would keep progress below the mark for ever. Where the consumer has read everything and
+    /// progress still stands, everything after it is sent again; a consumer that is merely slow, or away, is waited for.
+    async fn watch_standstill(&mut self) {
         let progress = self.turn.progress(self.tag);
         if progress != self.stood.0 || progress >= self.mark {
             self.stood = (progress, Instant::now());
-        } else if self.stood.1.elapsed() > STANDSTILL && self.again != Some(progress) && self.parked.is_none() {
-            tracing::warn!(tag = %self.tag, "the consumer stands still below the mark: sending once more");
-            self.next = progress;
-            self.after = false;
-            self.again = Some(progress);
+        } else if self.stood.1.elapsed() > STANDSTILL && self.parked.is_none() {
+            self.stood.1 = Instant::now();
+            let relay = self.turn.relay;
+            let group = relay.servers.prefixed(relay.service);
+            match lag::has_none(&relay.servers, &group, &self.turn.topic).await {
+                Ok(true) => {
+                    tracing::warn!(tag = %self.tag, progress = %progress.entry, mark = %self.mark.entry, "sending again what has not arrived");
+                    (self.next, self.after) = (progress, false);
+                }
+                Ok(false) => {}
+                Err(error) => tracing::debug!(cause = format!("{error:#}"), "the lag of the consumer is not known now"),
+            }
         }
     }
 
-    /// Says once why it waits, and waits.
     async fn pause(&mut self, cause: &str) {
         if !self.quiet {
             self.quiet = true;

@@ -29,6 +29,18 @@ pub fn continue_trace(span: &Span, traceparent: &str) {
     let _ = span.set_parent(TraceContextPropagator::new().extract(&Carrier(traceparent)));
 }
 
+/// Links `span` to one more trace that came with a message: what it does belongs to several.
+pub fn link_trace(span: &Span, traceparent: &str) {
+    if span.is_disabled() {
+        return;
+    }
+    let context = TraceContextPropagator::new().extract(&Carrier(traceparent));
+    let linked = context.span().span_context().clone();
+    if linked.is_valid() {
+        span.add_link(linked);
+    }
+}
+
 struct Carrier<'a>(&'a str);
 
 impl Extractor for Carrier<'_> {

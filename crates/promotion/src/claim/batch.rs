@@ -4,16 +4,14 @@
 //! repeated copies only a yes counts at once. A no, and the deal's next batch, wait for a copy that Redis itself has seen
 //! after `not_after`: from then on no other copy can take anything, so nobody who is told no can hold a coupon.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bus::journal::Tag;
 use kit::error::{Error, Fault};
 use kit::redis::CallError;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::clock::Clock;
 use super::{Claim, NOT_AFTER_MS, No, OVERLOADED_RETRY, Yes};
 use crate::coupon::{Coupon, Grant};
 use crate::deal::{DealId, Refusal, Terms, UserId};
@@ -21,6 +19,10 @@ use crate::redis::{Answer, Claimed, Deals, Outcome};
 
 /// Pauses between two copies of a batch: doubled from the first to the last.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+
+/// How long after the first copy a tag that is frozen is asked whether an earlier copy has taken anything, in milliseconds:
+/// long after the last of them can have.
+const FROZEN_MS: i64 = NOT_AFTER_MS + 2_000;
 
 /// What is left of a batch once nothing about it is unknown.
 pub(super) struct Settled {
@@ -30,45 +32,6 @@ pub(super) struct Settled {
     pub(super) sold_out: bool,
     /// Claims that came too late in Redis and took nothing: they are asked anew.
     pub(super) again: Vec<Claim>,
-}
-
-/// How far the clock of Redis is ahead of ours, for each tag: each may live on another node. Ours never jumps.
-#[derive(Clone)]
-pub(super) struct Clock {
-    began: Instant,
-    ahead_ms: Arc<[AtomicI64]>,
-}
-
-/// Stands for an offset that is not known yet.
-const UNKNOWN: i64 = i64::MIN;
-
-impl Default for Clock {
-    fn default() -> Self {
-        let ahead_ms = Tag::all().map(|_| AtomicI64::new(UNKNOWN)).collect();
-        Self { began: Instant::now(), ahead_ms }
-    }
-}
-
-impl Clock {
-    /// The time of Redis, if it has ever answered for this tag.
-    fn now_ms(&self, tag: Tag) -> Option<i64> {
-        let ahead_ms = self.ahead(tag).load(Ordering::Relaxed);
-        (ahead_ms != UNKNOWN).then(|| self.own_ms() + ahead_ms)
-    }
-
-    /// Redis has said its time in answer to a call that was sent at `sent_ms`: somewhere between then and now.
-    fn observe(&self, tag: Tag, redis_ms: i64, sent_ms: i64) {
-        let midpoint_ms = i64::midpoint(sent_ms, self.own_ms());
-        self.ahead(tag).store(redis_ms - midpoint_ms, Ordering::Relaxed);
-    }
-
-    fn own_ms(&self) -> i64 {
-        i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX)
-    }
-
-    fn ahead(&self, tag: Tag) -> &AtomicI64 {
-        &self.ahead_ms[usize::from(tag.number())]
-    }
 }
 
 /// Sends the batch until nothing about it is unknown, and tells everyone. A process that is told to end gives up when
@@ -83,17 +46,21 @@ pub(super) async fn settle(
     let users: Vec<UserId> = batch.iter().map(|claim| claim.user_id.clone()).collect();
     let trace = batch.iter().find_map(|claim| claim.trace.clone()).unwrap_or_default();
     let tag = Tag::of(deal_id.as_str());
-    let mut settling = Settling { deal_id, open: batch.into_iter().map(Some).collect(), issued: false };
+    let open = batch.into_iter().map(Some).collect();
+    let mut settling = Settling { deal_id, open, issued: false, clock_is_off: false };
+    let begun_ms = clock.own_ms();
     let mut not_after_ms = None;
     let mut pause = PAUSES.0;
+    // Whether no earlier copy may have taken anything.
+    let mut first = true;
     for copies in 1_u32.. {
-        let first = copies == 1;
-        // Where the time of Redis is not known yet, the batch goes out as one that may take nothing, and brings it.
+        // Where the time of Redis is not known yet, or too far from ours, the batch goes out as one that may take nothing new,
+        // and brings it.
         let limit_ms = *not_after_ms.get_or_insert_with(|| clock.now_ms(tag).map_or(0, |now_ms| now_ms + NOT_AFTER_MS));
         let sent_ms = clock.own_ms();
         match deals.claim(deal_id, &users, limit_ms, &trace).await {
             Ok(Answer::Found(claimed)) => {
-                clock.observe(tag, claimed.now_ms, sent_ms);
+                settling.clock_is_off = !clock.observe(tag, claimed.now_ms, sent_ms);
                 let last = first || claimed.now_ms > limit_ms;
                 settling.tell(&claimed, first, last);
                 if last {
@@ -110,7 +77,16 @@ pub(super) async fn settle(
                 let cause = format!("the claim function failed: {error}");
                 return settling.refuse(|| No::Error(Error::Internal(Fault::new(cause.clone()))));
             }
-            outcome => report(deal_id, copies, &outcome),
+            Ok(Answer::Frozen | Answer::Missing) if clock.own_ms() - begun_ms > FROZEN_MS => {
+                return settling
+                    .refuse(|| No::Error(Error::Unavailable(Fault::new("the tag is frozen, outcome unknown"))));
+            }
+            // This copy has taken nothing.
+            outcome @ Err(CallError::Moving(_) | CallError::Unsafe) => report(deal_id, copies, &outcome),
+            outcome => {
+                first = false;
+                report(deal_id, copies, &outcome);
+            }
         }
         if told.is_cancelled() && settling.is_abandoned() {
             break;
@@ -134,6 +110,8 @@ struct Settling<'a> {
     deal_id: &'a DealId,
     open: Vec<Option<Claim>>,
     issued: bool,
+    /// Whether the clocks of Redis and of this process are too far apart for anybody new to win.
+    clock_is_off: bool,
 }
 
 impl Settling<'_> {
@@ -144,7 +122,8 @@ impl Settling<'_> {
             let is_yes = matches!(outcome, Outcome::Won(_) | Outcome::Held(_));
             // What a later copy finds held may have been won by an earlier one, whose answer was lost.
             self.issued |= matches!(outcome, Outcome::Won(_)) || (is_yes && !first);
-            if *outcome == Outcome::Late || !(is_yes || last) {
+            let is_late = *outcome == Outcome::Late && !self.clock_is_off;
+            if is_late || !(is_yes || last) {
                 continue;
             }
             if let Some(claim) = slot.take() {
@@ -191,7 +170,7 @@ fn answer(deal_id: &DealId, user: &UserId, terms: &Terms, claimed: &Claimed, out
         Outcome::Frozen => Refusal::Frozen,
         Outcome::PassRequired => Refusal::PassRequired,
         Outcome::Full => return Err(No::Error(Error::Overloaded { retry_after: OVERLOADED_RETRY })),
-        Outcome::Late => return Err(No::Error(Error::Unavailable(Fault::new("the claim came too late")))),
+        Outcome::Late => return Err(No::Error(Error::Unavailable(Fault::new("the clock of this process is off")))),
     };
     Err(No::Error(refusal.into()))
 }

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::{self, Settled};
+use super::clock::Clock;
 use super::{BATCH, CLEAR_EVERY, Claim, No, OVERLOADED_RETRY, WAIT_MOST};
 use crate::deal::DealId;
 use crate::redis::Deals;
@@ -21,7 +22,7 @@ pub(super) struct Lane {
     deals: Deals,
     bell: Bell,
     winners: Winners,
-    clock: batch::Clock,
+    clock: Clock,
     queues: HashMap<DealId, Queue>,
     in_flight: FuturesUnordered<BoxFuture<'static, (DealId, Settled)>>,
 }
@@ -39,7 +40,7 @@ impl Lane {
             deals,
             bell,
             winners,
-            clock: batch::Clock::default(),
+            clock: Clock::default(),
             queues: HashMap::new(),
             in_flight: FuturesUnordered::new(),
         }

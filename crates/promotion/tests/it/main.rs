@@ -4,6 +4,7 @@
 mod service;
 
 mod claim;
+mod clock;
 mod create;
 mod give_back;
 mod list;

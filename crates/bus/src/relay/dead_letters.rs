@@ -1,0 +1,94 @@
+//! A copy of each parked event goes to the dead letter topic of its own topic. The table of parked events is the truth; the copy
+//! may come twice.
+
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use rdkafka::message::{Header, OwnedHeaders};
+
+use super::Relay;
+use crate::postgres::parked::{self, Uncopied};
+use crate::producer::{Producer, Record, acknowledged};
+
+/// How often the relay looks for what was parked.
+const LOOK: Duration = Duration::from_secs(1);
+/// Pause after a copy was not taken, or PostgreSQL did not answer.
+const AGAIN: Duration = Duration::from_secs(5);
+/// How long Kafka may take for one copy.
+const DELIVERY: Duration = Duration::from_secs(30);
+/// Events copied at once.
+const PAGE: i64 = 100;
+/// Bytes of a copy, at most: Kafka takes a megabyte. Of a larger event only what is known of it is copied.
+const COPY_BYTES: usize = 900_000;
+/// Bytes of a cause in a header, at most.
+const CAUSE_BYTES: usize = 1_024;
+
+/// Copies for as long as the lease is held, by a producer of its own: a copy that Kafka does not take holds up no event.
+pub(super) async fn copy(relay: &Relay) {
+    loop {
+        if let Err(error) = copy_next(relay).await {
+            tracing::warn!(
+                cause = format!("{error:#}"),
+                "what is parked cannot be copied to its dead letter topic now"
+            );
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+}
+
+/// Waits until something is parked, and copies until nothing is left.
+async fn copy_next(relay: &Relay) -> anyhow::Result<()> {
+    let mut page = parked::uncopied(&relay.pool, PAGE).await?;
+    while page.is_empty() {
+        tokio::time::sleep(LOOK).await;
+        page = parked::uncopied(&relay.pool, PAGE).await?;
+    }
+    let producer = Producer::new(&relay.servers, Some(DELIVERY))?;
+    while !page.is_empty() {
+        send(relay, &producer, &page).await?;
+        page = parked::uncopied(&relay.pool, PAGE).await?;
+    }
+    Ok(())
+}
+
+async fn send(relay: &Relay, producer: &Producer, page: &[Uncopied]) -> anyhow::Result<()> {
+    let own = crate::topic::events(&relay.servers, relay.service);
+    let mut deliveries = Vec::with_capacity(page.len());
+    for event in page {
+        // An entry of a journal never was on a topic: it would have come to this one.
+        let from = if event.consumer == relay.parking_name() { &own } else { &event.topic };
+        let topic = crate::topic::dead_letters(from);
+        let is_small = event.payload.len() + event.headers.to_string().len() < COPY_BYTES;
+        let headers = headers(event, is_small);
+        let payload = if is_small { event.payload.as_slice() } else { &[] };
+        let record = Record { topic: &topic, key: &event.parking_key, headers, payload };
+        deliveries.push(acknowledged(producer.send(&record).await?));
+    }
+    try_join_all(deliveries).await?;
+    let ids: Vec<i64> = page.iter().map(|event| event.id).collect();
+    Ok(parked::copied(&relay.pool, &ids).await?)
+}
+
+/// The event's own headers (where they fit), and where it came from and why it is here.
+fn headers(event: &Uncopied, is_small: bool) -> OwnedHeaders {
+    let own = event.headers.as_object().filter(|_| is_small);
+    let own = own.into_iter().flatten().filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)));
+    let mut end = event.cause.len().min(CAUSE_BYTES);
+    while !event.cause.is_char_boundary(end) {
+        end -= 1;
+    }
+    let (id, partition) = (event.id.to_string(), event.partition.to_string());
+    let (offset, attempts) = (event.offset.to_string(), event.attempts.to_string());
+    let about = [
+        ("dlq_id", id.as_str()),
+        ("dlq_consumer", &event.consumer),
+        ("dlq_topic", &event.topic),
+        ("dlq_partition", &partition),
+        ("dlq_offset", &offset),
+        ("dlq_cause", &event.cause[..end]),
+        ("dlq_attempts", &attempts),
+        ("dlq_whole", if is_small { "true" } else { "false" }),
+    ];
+    own.chain(about)
+        .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }))
+}
