@@ -6,6 +6,7 @@ mod service;
 mod claim;
 mod clock;
 mod create;
+mod fence;
 mod give_back;
 mod list;
 mod model;

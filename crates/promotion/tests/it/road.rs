@@ -7,6 +7,7 @@ use bus::journal::{Keys, Tag};
 use fred::interfaces::{ClientLike as _, StreamsInterface as _};
 use fred::types::config::{Config, ServerConfig};
 use kit::config::Servers;
+use proto::promotion::v1 as pb;
 use sqlx::Connection as _;
 
 use crate::service::Service;
@@ -98,6 +99,26 @@ async fn what_is_relayed_twice_takes_effect_once() {
     assert_eq!(service.arrived("lunch", 11).await.len(), 11);
     assert_eq!(count(&service, "SELECT count(*) FROM promotion.parked").await, 0);
     assert_eq!(count(&service, "SELECT max(version) FROM promotion.coupon").await, 1);
+    redis.quit().await.unwrap();
+    service.end().await;
+}
+
+#[tokio::test]
+async fn an_older_event_after_a_newer_one_changes_nothing() {
+    let mut service = Service::start("road-late").await;
+    service.deal("lunch", 5).await;
+    service.claim("lunch", "ann").await.unwrap();
+    let journal = Keys::new(&service.ground.servers(), promotion::SERVICE).journal(Tag::of("lunch"));
+    let redis = connect(&service.ground.servers()).await;
+    let claimed: Vec<(String, String)> = last_entry(&redis, &journal).await.into_iter().collect();
+    let asked = pb::ReturnCouponRequest { coupon_id: "lunch-1".to_owned(), user_id: "ann".to_owned() };
+    service.client.return_coupon(asked).await.unwrap();
+    // The claim once more, as an entry of its own that comes after the return: the inbox has not seen it, the row is newer.
+    let _: String = redis.xadd(&journal, false, None, "*", claimed).await.unwrap();
+    service.claim("lunch", "bob").await.unwrap();
+    let states: Vec<_> = service.arrived("lunch", 2).await.iter().map(|coupon| (coupon.rank, coupon.state())).collect();
+    assert_eq!(states, [(2, pb::CouponState::Issued), (1, pb::CouponState::Returned)]);
+    assert_eq!(count(&service, "SELECT count(*) FROM promotion.parked").await, 0);
     redis.quit().await.unwrap();
     service.end().await;
 }
