@@ -2,6 +2,8 @@
 
 mod judge;
 
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bus::arrival::{self, Arrival};
@@ -42,7 +44,8 @@ pub async fn run(servers: &Servers, only: Option<DealId>) -> anyhow::Result<Repo
     let pool = kit::postgres::connect(servers, crate::SERVICE).await?;
     let redis = Redis::connect(servers, 1, crate::LIBRARIES).await?;
     let deals = Deals::new(redis.clone(), servers);
-    let auditor = Auditor { keys: Keys::new(servers, crate::SERVICE), pool, redis, deals };
+    let keys = Keys::new(servers, crate::SERVICE);
+    let auditor = Auditor { pool, redis, keys, deals, behind: Mutex::default() };
     let mut report = Report::default();
     match only {
         Some(deal_id) => auditor.look(&deal_id, &mut report).await?,
@@ -60,6 +63,8 @@ struct Auditor {
     redis: Redis,
     keys: Keys,
     deals: Deals,
+    /// Tags that did not arrive in time.
+    behind: Mutex<HashSet<Tag>>,
 }
 
 impl Auditor {
@@ -97,7 +102,7 @@ impl Auditor {
         }
         let Some(snapshot) = self.snapshot(deal_id, report).await? else { return Ok(()) };
         let tag = Tag::of(deal_id.as_str());
-        match arrival::wait(&self.redis, &self.pool, &self.keys, tag, PATIENCE).await? {
+        match self.arrival(tag).await? {
             Arrival::Complete => {
                 let rows = coupon::audited(&self.pool, deal_id).await?;
                 report.coupons += rows.len();
@@ -123,6 +128,17 @@ impl Auditor {
             }
         }
         Ok(())
+    }
+
+    /// Each tag is waited for once with patience; where that was not enough, it is only looked at again.
+    async fn arrival(&self, tag: Tag) -> anyhow::Result<Arrival> {
+        let is_behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner).contains(&tag);
+        let patience = if is_behind { AGAIN } else { PATIENCE };
+        let arrival = arrival::wait(&self.redis, &self.pool, &self.keys, tag, patience).await?;
+        if matches!(arrival, Arrival::Behind { .. }) {
+            self.behind.lock().unwrap_or_else(PoisonError::into_inner).insert(tag);
+        }
+        Ok(arrival)
     }
 
     /// The deal in Redis, in one moment if nothing happens meanwhile.

@@ -85,6 +85,30 @@ impl Ground {
         env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
+    /// Another ground with a copy of this one's database, as soon as nobody is connected to it. Keys in Redis are not copied,
+    /// and the tables of the copy still belong to the services.
+    ///
+    /// # Panics
+    ///
+    /// Somebody stays connected, or the server cannot be reached.
+    pub async fn copy(&self, name: &str) -> Self {
+        let copy = self.try_copy(name).await;
+        copy.unwrap_or_else(|why| panic!("there is no copy of {}: {why:#}", self.database))
+    }
+
+    async fn try_copy(&self, name: &str) -> anyhow::Result<Self> {
+        let namespace = namespace(name);
+        let database = database::name(&namespace, SystemTime::now());
+        let mut admin = Admin::connect(&self.outside).await?;
+        admin.copy_database(&self.database, &database).await?;
+        admin.close().await?;
+        let mut servers = self.servers.clone();
+        servers.namespace = namespace;
+        servers.postgres_url = environment::with_database(&servers.postgres_url, &database)?;
+        let admin_url = environment::with_database(&self.outside, &database)?;
+        Ok(Self { servers, admin_url, outside: self.outside.clone(), database })
+    }
+
     /// Removes the database, whoever is still connected to it. Keys and topics stay; nobody else has their names.
     pub async fn end(self) {
         if let Ok(mut admin) = Admin::connect(&self.outside).await {

@@ -3,6 +3,7 @@
 
 mod service;
 
+mod audit;
 mod claim;
 mod clock;
 mod create;

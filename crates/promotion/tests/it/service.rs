@@ -56,10 +56,15 @@ impl Service {
 
     /// Drains it, and clears its place away.
     pub async fn end(self) {
+        self.stop().await.end().await;
+    }
+
+    /// Drains it, and leaves its place as it is.
+    pub async fn stop(self) -> Ground {
         drop(self.client);
         self.process.stop();
         self.running.await.unwrap();
-        self.ground.end().await;
+        self.ground
     }
 
     /// Creates a deal that is open, and returns its name.

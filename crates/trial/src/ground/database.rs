@@ -18,6 +18,9 @@ const OLD: Duration = Duration::from_secs(3600);
 /// Old databases that one ground removes at most: more than it makes, so that they become fewer, and few enough that
 /// nobody waits for it.
 const REMOVED_AT_ONCE: usize = 3;
+/// How often a copy is tried while somebody is connected to the original, and the pause between.
+const COPY_ATTEMPTS: u32 = 50;
+const COPY_PAUSE: Duration = Duration::from_millis(100);
 
 /// The name of a ground's database: when it was made, and the namespace.
 pub(super) fn name(namespace: &str, now: SystemTime) -> String {
@@ -57,6 +60,17 @@ impl Admin {
     pub(super) async fn drop_database(&mut self, database: &str, force: bool) -> anyhow::Result<()> {
         let force = if force { " WITH (FORCE)" } else { "" };
         self.execute(format!("DROP DATABASE IF EXISTS \"{database}\"{force}")).await
+    }
+
+    /// Copies a database, as soon as nobody is connected to it: a session that has just been closed takes a moment to end.
+    pub(super) async fn copy_database(&mut self, from: &str, to: &str) -> anyhow::Result<()> {
+        for _ in 1..COPY_ATTEMPTS {
+            if self.execute(format!("CREATE DATABASE \"{to}\" TEMPLATE \"{from}\"")).await.is_ok() {
+                return Ok(());
+            }
+            tokio::time::sleep(COPY_PAUSE).await;
+        }
+        self.execute(format!("CREATE DATABASE \"{to}\" TEMPLATE \"{from}\"")).await
     }
 
     /// Removes some of what is old and what nobody uses. Best effort: another ground may be doing the same.
