@@ -5,7 +5,7 @@ use crate::booster::{run, told};
 #[tokio::test]
 async fn every_command_has_a_manual() {
     let manual = told(None, &["--help"]).await;
-    for command in ["all", "promotion", "migrate", "healthcheck", "deal", "audit"] {
+    for command in ["all", "promotion", "migrate", "healthcheck", "deal", "audit", "fence"] {
         assert!(manual.contains(command), "{command} is not in the manual");
         assert!(told(None, &[command, "--help"]).await.len() > 200, "{command} has no manual");
     }

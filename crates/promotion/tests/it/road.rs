@@ -113,6 +113,10 @@ async fn an_older_event_after_a_newer_one_changes_nothing() {
     let claimed: Vec<(String, String)> = last_entry(&redis, &journal).await.into_iter().collect();
     let asked = pb::ReturnCouponRequest { coupon_id: "lunch-1".to_owned(), user_id: "ann".to_owned() };
     service.client.return_coupon(asked).await.unwrap();
+    // The newer one is in the table before the older one comes: one batch would be folded to the newer one.
+    while service.arrived("lunch", 1).await[0].state() != pb::CouponState::Returned {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     // The claim once more, as an entry of its own that comes after the return: the inbox has not seen it, the row is newer.
     let _: String = redis.xadd(&journal, false, None, "*", claimed).await.unwrap();
     service.claim("lunch", "bob").await.unwrap();
