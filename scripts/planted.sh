@@ -30,12 +30,12 @@ test_planted() {
   progress planted "every defect was seen"
 }
 
-# Every file that git knows, as it is now, without what was built of it.
+# Every file as it is now, without what git ignores.
 copy_checkout() {
   copy=$root/target/planted/checkout
   rm -rf "$copy"
   mkdir -p "$copy"
-  (cd "$root" && git ls-files -z | xargs -0 cp --parents -t "$copy")
+  (cd "$root" && git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$copy")
 }
 
 # Runs a command in the copy, with an environment that knows nothing of our own servers.

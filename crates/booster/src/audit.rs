@@ -6,6 +6,8 @@ use anyhow::Context as _;
 use kit::config::Servers;
 use promotion::deal::DealId;
 
+use crate::say::say;
+
 /// Check what must always be true, on the live system; exit code 1 when it is not.
 ///
 /// For each deal: no more alive than the stock, one live coupon a seat, ranks 1, 2, 3, ... without a gap, and every coupon
@@ -20,21 +22,15 @@ pub(crate) struct Audit {
     deal: Option<String>,
 }
 
-#[expect(clippy::print_stdout, reason = "an operator reads it")]
 impl Audit {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         self.servers.check()?;
         let deal = self.deal.as_deref().map(DealId::parse).transpose().context("--deal")?;
         let report = promotion::audit::run(&self.servers, deal).await?;
         for violation in &report.violations {
-            println!("violation  {violation}");
+            say!("violation  {violation}");
         }
-        println!(
-            "audit      {} deals, {} coupons, {} violations",
-            report.deals,
-            report.coupons,
-            report.violations.len()
-        );
+        say!("audit      {} deals, {} coupons, {} violations", report.deals, report.coupons, report.violations.len());
         Ok(if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }

@@ -12,6 +12,7 @@ use kit::postgres::Pool;
 use kit::redis::Redis;
 
 use crate::migrate::SERVICES;
+use crate::say::say;
 
 /// See and change which Redis node may serve which tag.
 ///
@@ -53,7 +54,6 @@ enum Command {
     },
 }
 
-#[expect(clippy::print_stdout, reason = "an operator reads it")]
 impl Fence {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         self.servers.check()?;
@@ -64,7 +64,7 @@ impl Fence {
             Command::Show => show(&redis, &pool, &keys).await?,
             Command::Allow { tag, node } => {
                 fence::allow(&redis, &pool, &keys, *tag, node).await?;
-                println!("fence      tag {tag}: {node} may serve it too");
+                say!("fence      tag {tag}: {node} may serve it too");
                 ExitCode::SUCCESS
             }
             Command::Release { tags } => {
@@ -79,30 +79,28 @@ impl Fence {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "an operator reads it")]
 async fn release(redis: &Redis, pool: &Pool, keys: &Keys, tag: Tag) -> anyhow::Result<()> {
     let released = fence::release(redis, pool, keys, tag).await?;
-    println!("fence      tag {tag}: {} may serve it, and no other; epoch {}", released.node_id, released.epoch);
+    say!("fence      tag {tag}: {} may serve it, and no other; epoch {}", released.node_id, released.epoch);
     if released.raised {
-        println!("fence      note: tag {tag} has begun a new epoch. The deals that it had before stay FROZEN");
+        say!("fence      note: tag {tag} has begun a new epoch. The deals that it had before stay FROZEN");
     }
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "an operator reads it")]
 async fn show(redis: &Redis, pool: &Pool, keys: &Keys) -> anyhow::Result<ExitCode> {
     let fences = fence::show(redis, pool, keys).await?;
     let nodes = redis.nodes().await?;
     let addresses: HashMap<&str, String> =
         nodes.iter().map(|node| (node.id.as_str(), format!("{}:{}", node.host, node.port))).collect();
-    println!("tag  epoch  entries  {:40}  {:21}  state", "node", "address");
+    say!("tag  epoch  entries  {:40}  {:21}  state", "node", "address");
     for fence in &fences {
         let id = fence.node_id.as_deref().unwrap_or("-");
         let address = addresses.get(id).map_or("-", String::as_str);
-        println!("{:3}  {:5}  {:7}  {id:40}  {address:21}  {}", fence.tag, fence.epoch, fence.entries, fence.state);
+        say!("{:3}  {:5}  {:7}  {id:40}  {address:21}  {}", fence.tag, fence.epoch, fence.entries, fence.state);
     }
     let closed = fences.iter().filter(|fence| fence.state != State::Open).count();
-    println!("fence      {} tags, {closed} of them not as they should be", fences.len());
+    say!("fence      {} tags, {closed} of them not as they should be", fences.len());
     Ok(if closed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

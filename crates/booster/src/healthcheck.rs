@@ -10,6 +10,8 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use crate::say::say;
+
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -24,7 +26,6 @@ pub(crate) struct Healthcheck {
     service: String,
 }
 
-#[expect(clippy::print_stdout, reason = "an operator reads it")]
 impl Healthcheck {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let address = self.grpc_addr;
@@ -33,7 +34,7 @@ impl Healthcheck {
         let asked = HealthCheckRequest { service: self.service };
         let reply = HealthClient::new(channel).check(asked).await.context("the process does not say how it is")?;
         let status = reply.into_inner().status();
-        println!("{}", status.as_str_name());
+        say!("{}", status.as_str_name());
         Ok(if status == ServingStatus::Serving { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }

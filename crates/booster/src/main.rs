@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod say;
 mod serve;
 mod migrate;
 mod healthcheck;

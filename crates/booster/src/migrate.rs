@@ -9,6 +9,8 @@ use kit::postgres::Schema;
 use kit::redis::{Library, Redis};
 use sqlx::migrate::Migrator;
 
+use crate::say::say;
+
 static BUS: Migrator = sqlx::migrate!("../../migrations/bus");
 static PROMOTION: Migrator = sqlx::migrate!("../../migrations/promotion");
 
@@ -47,22 +49,21 @@ pub(crate) struct Migrate {
     postgres_only: bool,
 }
 
-#[expect(clippy::print_stdout, reason = "an operator reads it")]
 impl Migrate {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         self.servers.check()?;
         for Service { schema, .. } in SERVICES {
             kit::postgres::migrate(&self.postgres_admin_url, &self.servers, schema).await?;
-            println!("postgres  schema and role {}", schema.service);
+            say!("postgres  schema and role {}", schema.service);
         }
         if self.postgres_only {
             return Ok(ExitCode::SUCCESS);
         }
         for Service { schema, libraries } in SERVICES {
             let warning = bus::topic::make(&self.servers, schema.service).await?;
-            println!("kafka     topic {}", bus::topic::events(&self.servers, schema.service));
+            say!("kafka     topic {}", bus::topic::events(&self.servers, schema.service));
             if let Some(warning) = warning {
-                println!("kafka     note: {warning}");
+                say!("kafka     note: {warning}");
             }
             self.stamp(schema.service, libraries).await?;
         }
@@ -75,7 +76,7 @@ impl Migrate {
         let keys = Keys::new(&self.servers, service);
         let stamped = bus::stamp::stamp(&redis, &pool, &keys).await.context("stamping the journals")?;
         let names: Vec<_> = libraries.iter().map(|library| library.name).collect();
-        println!("redis     functions {}; {stamped} tags stamped", names.join(", "));
+        say!("redis     functions {}; {stamped} tags stamped", names.join(", "));
         redis.close().await;
         Ok(())
     }

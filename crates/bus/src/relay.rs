@@ -18,6 +18,7 @@ use kit::postgres::Pool;
 use kit::redis::Redis;
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::event::{Event, Unreadable};
@@ -29,6 +30,8 @@ use crate::producer::Producer;
 const BACKOFF: Duration = Duration::from_millis(500);
 /// How often the relay asks PostgreSQL how far the consumer has come.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+/// How often Kafka is asked for the lag of the consumer, at most.
+const LAG_EVERY: Duration = Duration::from_secs(5);
 /// The one lease of a service's journals.
 const LEASE: &str = "journal";
 
@@ -94,6 +97,8 @@ struct Turn<'a> {
     marks: Mutex<HashMap<Tag, Position>>,
     /// How far the consumer has come, as PostgreSQL last said.
     progress: Mutex<HashMap<Tag, Position>>,
+    /// When Kafka was last asked whether the consumer has read everything, and what it said.
+    caught_up: tokio::sync::Mutex<Option<(Instant, bool)>>,
 }
 
 impl Relay {
@@ -121,6 +126,7 @@ impl Relay {
             producer: Producer::new(&self.servers, self.delivery_timeout)?,
             marks: Mutex::default(),
             progress: Mutex::new(crate::postgres::journal::progress(&self.pool).await?),
+            caught_up: tokio::sync::Mutex::default(),
         };
         let tags = crate::postgres::tag::all(&self.pool).await?;
         let relays = first_error(tags.into_keys().map(|tag| tag::relay(&turn, tag)));
@@ -149,6 +155,22 @@ impl Turn<'_> {
                 Err(error) => tracing::debug!(%error, "progress is not known now"),
             }
         }
+    }
+
+    /// Whether the consumer has read everything that the topic holds: asked of Kafka now and then, for all tags together. Where
+    /// Kafka does not say, it has not.
+    async fn has_caught_up(&self) -> bool {
+        let mut last = self.caught_up.lock().await;
+        if let Some((_, answer)) = last.filter(|(asked, _)| asked.elapsed() < LAG_EVERY) {
+            return answer;
+        }
+        let group = self.relay.servers.prefixed(self.relay.service);
+        let answer = lag::has_none(&self.relay.servers, &group, &self.topic).await.unwrap_or_else(|error| {
+            tracing::debug!(cause = format!("{error:#}"), "the lag of the consumer is not known now");
+            false
+        });
+        *last = Some((Instant::now(), answer));
+        answer
     }
 
     fn progress(&self, tag: Tag) -> Position {

@@ -1,32 +1,33 @@
 //! What an operator sees of deals and coupons.
-#![expect(clippy::print_stdout, reason = "an operator reads it")]
 
 use prost_types::Timestamp;
 use proto::promotion::v1 as pb;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::say::say;
+
 pub(super) fn deal(deal: &pb::Deal) {
-    println!("deal       {}", deal.deal_id);
+    say!("deal       {}", deal.deal_id);
     if !deal.title.is_empty() {
-        println!("title      {}", deal.title);
+        say!("title      {}", deal.title);
     }
-    println!("venue      {}", deal.venue_id);
-    println!("state      {}", deal.state().as_str_name().trim_start_matches("DEAL_STATE_"));
-    println!("remaining  {} of {}", deal.remaining, deal.stock);
-    println!("opens      {}", instant(deal.opens_at));
-    println!("closes     {}", instant(deal.closes_at));
-    println!("round      {} (epoch {})", deal.round, deal.epoch);
+    say!("venue      {}", deal.venue_id);
+    say!("state      {}", deal.state().as_str_name().trim_start_matches("DEAL_STATE_"));
+    say!("remaining  {} of {}", deal.remaining, deal.stock);
+    say!("opens      {}", instant(deal.opens_at));
+    say!("closes     {}", instant(deal.closes_at));
+    say!("round      {} (epoch {})", deal.round, deal.epoch);
 }
 
 pub(super) fn claimed(claimed: &pb::ClaimCouponResponse) {
     let Some(coupon) = &claimed.coupon else { return };
-    println!("coupon     {}", coupon.coupon_id);
-    println!("user       {}", coupon.user_id);
-    println!("rank       {}", coupon.rank);
-    println!("claimed    {}{}", instant(coupon.claimed_at), if claimed.already_held { " (held already)" } else { "" });
+    say!("coupon     {}", coupon.coupon_id);
+    say!("user       {}", coupon.user_id);
+    say!("rank       {}", coupon.rank);
+    say!("claimed    {}{}", instant(coupon.claimed_at), if claimed.already_held { " (held already)" } else { "" });
     if coupon.expires_at.is_some() {
-        println!("expires    {}", instant(coupon.expires_at));
+        say!("expires    {}", instant(coupon.expires_at));
     }
 }
 

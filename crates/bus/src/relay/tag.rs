@@ -8,7 +8,6 @@ use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use super::Turn;
-use super::lag;
 use crate::event::Event;
 use crate::journal::{Entry, EntryId, Position, Tag};
 use crate::postgres::journal;
@@ -227,15 +226,9 @@ impl<'a> Journal<'a> {
             self.stood = (progress, Instant::now());
         } else if self.stood.1.elapsed() > STANDSTILL && self.parked.is_none() {
             self.stood.1 = Instant::now();
-            let relay = self.turn.relay;
-            let group = relay.servers.prefixed(relay.service);
-            match lag::has_none(&relay.servers, &group, &self.turn.topic).await {
-                Ok(true) => {
-                    tracing::warn!(tag = %self.tag, progress = %progress.entry, mark = %self.mark.entry, "sending again what has not arrived");
-                    (self.next, self.after) = (progress, false);
-                }
-                Ok(false) => {}
-                Err(error) => tracing::debug!(cause = format!("{error:#}"), "the lag of the consumer is not known now"),
+            if self.turn.has_caught_up().await {
+                tracing::warn!(tag = %self.tag, progress = %progress.entry, mark = %self.mark.entry, "sending again what has not arrived");
+                (self.next, self.after) = (progress, false);
             }
         }
     }
