@@ -122,6 +122,8 @@ async fn an_older_event_after_a_newer_one_changes_nothing() {
     service.claim("lunch", "bob").await.unwrap();
     let states: Vec<_> = service.arrived("lunch", 2).await.iter().map(|coupon| (coupon.rank, coupon.state())).collect();
     assert_eq!(states, [(2, pb::CouponState::Issued), (1, pb::CouponState::Returned)]);
+    // Not only because somebody else has the seat now.
+    assert_eq!(count(&service, "SELECT version FROM promotion.coupon WHERE rank = 1 AND NOT inferred").await, 2);
     assert_eq!(count(&service, "SELECT count(*) FROM promotion.parked").await, 0);
     redis.quit().await.unwrap();
     service.end().await;
