@@ -55,26 +55,32 @@ pub(crate) async fn park(tx: &mut Tx, consumer: &str, event: &Parked) -> Result<
 pub(crate) struct Uncopied {
     pub id: i64,
     pub consumer: String,
-    pub parking_key: String,
-    pub topic: String,
-    pub partition: i32,
-    pub offset: i64,
-    pub headers: serde_json::Value,
-    pub payload: Vec<u8>,
-    pub cause: String,
-    pub attempts: i32,
+    pub event: Parked,
 }
 
 /// Parked events of which no copy has been sent, in the order in which they were parked.
 pub(crate) async fn uncopied(pool: &Pool, limit: i64) -> Result<Vec<Uncopied>, Failure> {
-    Ok(sqlx::query_as!(
-        Uncopied,
+    let rows = sqlx::query!(
         r#"SELECT id, consumer, parking_key, topic, partition, "offset", headers, payload, cause, attempts
            FROM parked WHERE copied_at IS NULL ORDER BY id LIMIT $1"#,
         limit,
     )
     .fetch_all(pool)
-    .await?)
+    .await?;
+    let uncopied = rows.into_iter().map(|row| {
+        let event = Parked {
+            parking_key: row.parking_key,
+            topic: row.topic,
+            partition: row.partition,
+            offset: row.offset,
+            headers: row.headers,
+            payload: row.payload,
+            cause: row.cause,
+            attempts: row.attempts,
+        };
+        Uncopied { id: row.id, consumer: row.consumer, event }
+    });
+    Ok(uncopied.collect())
 }
 
 /// Notes that copies were sent.

@@ -54,34 +54,36 @@ async fn copy_next(relay: &Relay) -> anyhow::Result<()> {
 async fn send(relay: &Relay, producer: &Producer, page: &[Uncopied]) -> anyhow::Result<()> {
     let own = crate::topic::events(&relay.servers, relay.service);
     let mut deliveries = Vec::with_capacity(page.len());
-    for event in page {
+    for uncopied in page {
+        let event = &uncopied.event;
         // An entry of a journal never was on a topic: it would have come to this one.
-        let from = if event.consumer == relay.parking_name() { &own } else { &event.topic };
+        let from = if uncopied.consumer == relay.parking_name() { &own } else { &event.topic };
         let topic = crate::topic::dead_letters(from);
         let is_small = event.payload.len() + event.headers.to_string().len() < COPY_BYTES;
-        let headers = headers(event, is_small);
+        let headers = headers(uncopied, is_small);
         let payload = if is_small { event.payload.as_slice() } else { &[] };
         let record = Record { topic: &topic, key: &event.parking_key, headers, payload };
         deliveries.push(acknowledged(producer.send(&record).await?));
     }
     try_join_all(deliveries).await?;
-    let ids: Vec<i64> = page.iter().map(|event| event.id).collect();
+    let ids: Vec<i64> = page.iter().map(|uncopied| uncopied.id).collect();
     Ok(parked::copied(&relay.pool, &ids).await?)
 }
 
 /// The event's own headers (where they fit), and where it came from and why it is here.
-fn headers(event: &Uncopied, is_small: bool) -> OwnedHeaders {
+fn headers(uncopied: &Uncopied, is_small: bool) -> OwnedHeaders {
+    let event = &uncopied.event;
     let own = event.headers.as_object().filter(|_| is_small);
     let own = own.into_iter().flatten().filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)));
     let mut end = event.cause.len().min(CAUSE_BYTES);
     while !event.cause.is_char_boundary(end) {
         end -= 1;
     }
-    let (id, partition) = (event.id.to_string(), event.partition.to_string());
+    let (id, partition) = (uncopied.id.to_string(), event.partition.to_string());
     let (offset, attempts) = (event.offset.to_string(), event.attempts.to_string());
     let about = [
         ("dlq_id", id.as_str()),
-        ("dlq_consumer", &event.consumer),
+        ("dlq_consumer", &uncopied.consumer),
         ("dlq_topic", &event.topic),
         ("dlq_partition", &partition),
         ("dlq_offset", &offset),
