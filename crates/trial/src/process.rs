@@ -6,7 +6,7 @@ mod ready;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
@@ -18,6 +18,8 @@ pub struct Program {
     path: PathBuf,
     args: Vec<OsString>,
     env: Vec<(String, String)>,
+    /// Whether what this process was told in its environment is kept from it.
+    is_alone: bool,
 }
 
 /// A process that runs, or has run. It is killed when it is dropped.
@@ -35,6 +37,8 @@ pub struct Child {
 const READY: Duration = Duration::from_secs(60);
 /// How long a process may take to end after SIGTERM: longer than its own grace period.
 const DRAINED: Duration = Duration::from_secs(60);
+/// How long a process may take that is run to its end.
+const ENDED: Duration = Duration::from_secs(300);
 /// Any free port of this host.
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
@@ -42,7 +46,7 @@ impl Program {
     /// The binary at `path` (a test of its own crate finds it in `CARGO_BIN_EXE_<name>`); `name` is that of its log.
     #[must_use]
     pub fn new(name: &str, path: impl Into<PathBuf>) -> Self {
-        Self { name: name.to_owned(), path: path.into(), args: Vec::new(), env: Vec::new() }
+        Self { name: name.to_owned(), path: path.into(), args: Vec::new(), env: Vec::new(), is_alone: false }
     }
 
     /// Adds arguments.
@@ -59,16 +63,43 @@ impl Program {
         self
     }
 
+    /// Keeps the `BOOSTER_*` variables of this process from it: it is told what [`Program::envs`] says, and no more.
+    #[must_use]
+    pub fn alone(mut self) -> Self {
+        self.is_alone = true;
+        self
+    }
+
     /// Starts it on free ports, and waits until `/readyz` says yes.
     ///
     /// # Panics
     ///
     /// It ended, or was not ready in time; with the end of its log.
     pub async fn start(self) -> Child {
-        let log = log::path(&self.name).unwrap_or_else(|why| panic!("{why:#}"));
+        self.try_start().await.unwrap_or_else(|why| panic!("{why:#}"))
+    }
+
+    /// The same, where a failure is not the end.
+    ///
+    /// # Errors
+    ///
+    /// It ended, or was not ready in time; with the end of its log.
+    pub async fn try_start(self) -> anyhow::Result<Child> {
+        let log = log::path(&self.name)?;
         let mut child = Child { program: self, running: None, log, grpc_addr: ANY, admin_addr: ANY };
-        child.start_again().await;
-        child
+        child.try_start_again().await?;
+        Ok(child)
+    }
+
+    /// Runs it to its end, and hands over what it said, whatever its exit code.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be started, or did not end in time (then it is killed).
+    pub async fn run(self) -> anyhow::Result<Output> {
+        let ended = tokio::time::timeout(ENDED, self.command().output()).await;
+        let ended = ended.with_context(|| format!("{} did not end within {} s", self.name, ENDED.as_secs()))?;
+        ended.with_context(|| format!("cannot start {}", self.path.display()))
     }
 
     fn spawn(
@@ -78,20 +109,26 @@ impl Program {
         admin_addr: SocketAddr,
     ) -> anyhow::Result<tokio::process::Child> {
         let file = log::append(log)?;
-        tokio::process::Command::new(&self.path)
-            .args(&self.args)
-            // The addresses of a process are read from its log, hence its format; what a test says comes after that.
-            .env("BOOSTER_LOG", "info")
-            .env("BOOSTER_LOG_FORMAT", "json")
-            .envs(self.env.iter().map(|(name, value)| (name, value)))
+        let mut command = self.command();
+        command
             .env("BOOSTER_GRPC_ADDR", grpc_addr.to_string())
             .env("BOOSTER_ADMIN_ADDR", admin_addr.to_string())
-            .stdin(Stdio::null())
             .stdout(file.try_clone()?)
-            .stderr(file)
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("cannot start {}", self.path.display()))
+            .stderr(file);
+        command.spawn().with_context(|| format!("cannot start {}", self.path.display()))
+    }
+
+    fn command(&self) -> tokio::process::Command {
+        let mut command = tokio::process::Command::new(&self.path);
+        command.args(&self.args).stdin(Stdio::null()).kill_on_drop(true);
+        let told = std::env::vars_os().map(|(name, _)| name);
+        for name in told.filter(|name| self.is_alone && name.to_string_lossy().starts_with("BOOSTER_")) {
+            command.env_remove(name);
+        }
+        // The addresses of a process are read from its log, hence its format; what a test says comes after that.
+        command.env("BOOSTER_LOG", "info").env("BOOSTER_LOG_FORMAT", "json");
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
     }
 }
 
@@ -118,6 +155,19 @@ impl Child {
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.running.as_ref().and_then(tokio::process::Child::id)
+    }
+
+    /// Why it does not run any more, where it was not ended by us.
+    ///
+    /// # Errors
+    ///
+    /// It has ended by itself, or by somebody else; with the end of its log.
+    pub fn check(&mut self) -> anyhow::Result<()> {
+        let status = self.running.as_mut().map(tokio::process::Child::try_wait).transpose()?.flatten();
+        match status {
+            Some(status) => bail!("{} ended with {status}\n{}", self.program.name, log::tail(&self.log)),
+            None => Ok(()),
+        }
     }
 
     /// The file with all that it said.
@@ -159,10 +209,19 @@ impl Child {
     ///
     /// It ended, or was not ready in time; with the end of its log.
     pub async fn start_again(&mut self) {
+        self.try_start_again().await.unwrap_or_else(|why| panic!("{why:#}"));
+    }
+
+    /// The same, where a failure is not the end.
+    ///
+    /// # Errors
+    ///
+    /// It ended, or was not ready in time; with the end of its log.
+    pub async fn try_start_again(&mut self) -> anyhow::Result<()> {
         self.kill9().await;
         let started = tokio::time::timeout(READY, self.start_and_wait()).await;
         let started = started.unwrap_or_else(|_| Err(anyhow!("it is not ready after {} s", READY.as_secs())));
-        started.unwrap_or_else(|why| panic!("{}: {why:#}\n{}", self.program.name, log::tail(&self.log)));
+        started.map_err(|why| anyhow!("{}: {why:#}\n{}", self.program.name, log::tail(&self.log)))
     }
 
     async fn start_and_wait(&mut self) -> anyhow::Result<()> {

@@ -2,7 +2,9 @@
 //! told is held against what is kept.
 
 mod args;
+mod kill;
 mod crowd;
+mod arrival;
 mod call;
 mod deal;
 mod settle;
@@ -19,10 +21,12 @@ mod progress;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::sync::oneshot;
 
 pub use answer::Outcome;
 pub use args::Args;
 pub use journal::Entry;
+pub use kill::{Kill, Killed};
 pub use report::Report;
 pub use told::{Told, told};
 pub use verdict::{Evidence, Row, Verdict, Violation, judge};
@@ -42,10 +46,11 @@ struct Rushed {
     waits: hdrhistogram::Histogram<u64>,
 }
 
-/// Makes a deal, sends the crowd, waits until PostgreSQL has what was told, and judges.
-///
-/// The four steps stand apart, so that something that hurts the servers can be put beside the second one: it is a
-/// future of its own, joined with `rush_in`, and the judge does not need to know of it.
+/// Closed when the rush is over.
+type Over = oneshot::Receiver<()>;
+
+/// Makes a deal, sends the crowd, waits until PostgreSQL has what was told, and judges. With `--kill` it brings the servers
+/// and the processes, too.
 ///
 /// # Errors
 ///
@@ -53,6 +58,20 @@ struct Rushed {
 pub async fn run(args: &Args) -> anyhow::Result<Report> {
     args.check()?;
     let seed = args.seed.unwrap_or_else(rand::random);
+    match args.kill {
+        Some(what) => kill::run(args, what, seed).await,
+        None => Ok(rush(args, seed, async |_, _| Ok(())).await?.0),
+    }
+}
+
+/// The four steps stand apart, so that something that hurts the servers can be put beside the second one: `beside` is a
+/// future of its own, and the judge does not need to know of it. It has to end once the rush is over; when it fails, so
+/// does the rush.
+async fn rush<T>(
+    args: &Args,
+    seed: u64,
+    beside: impl AsyncFnOnce(Progress, Over) -> anyhow::Result<T>,
+) -> anyhow::Result<(Report, T)> {
     let deal_id = args.deal.clone().unwrap_or_else(|| format!("rush-{:08x}", rand::random::<u32>()));
     let path = args.journal_path(&deal_id);
     let connections = Connections::open(args).await?;
@@ -63,7 +82,13 @@ pub async fn run(args: &Args) -> anyhow::Result<Report> {
     deal::create(&connections, args, &deal_id).await?;
 
     let progress = Progress::begin(args, &deal_id, seed, &path);
-    let rushed = rush_in(args, &deal_id, seed, connections.clone(), journal, progress.clone()).await?;
+    let (is_on, over) = oneshot::channel();
+    let crowd = async {
+        let rushed = rush_in(args, &deal_id, seed, connections.clone(), journal, progress.clone()).await;
+        drop(is_on);
+        rushed
+    };
+    let (rushed, came) = tokio::try_join!(crowd, beside(progress.clone(), over))?;
     let settled = settle::settle(&connections, args, &deal_id, &rushed.entries).await;
     progress.end();
     let settled = settled?;
@@ -75,7 +100,7 @@ pub async fn run(args: &Args) -> anyhow::Result<Report> {
         listed: &settled.listed,
         stored: settled.stored.as_deref(),
     });
-    Ok(report(args, rushed, &settled, verdict))
+    Ok((report(args, rushed, &settled, verdict), came))
 }
 
 /// Sends the crowd through the door, and waits until the last of it has an answer or has given up.

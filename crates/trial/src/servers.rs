@@ -2,19 +2,29 @@
 //! below `target/trial`, on free ports. Gone when dropped.
 
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use anyhow::{Context as _, ensure};
 use kit::config::Secret;
 
 /// Ports from which a free block is taken.
 const PORTS: std::ops::Range<u16> = 21_000..29_000;
 /// Ports of one test: Redis takes 16 from the first, PostgreSQL and Kafka follow.
 const BLOCK: u16 = 20;
-/// Where PostgreSQL and Kafka listen within the block.
+/// Where PostgreSQL and Kafka listen within the block; Kafka's controller has the next port.
 const POSTGRES: u16 = 16;
 const KAFKA: u16 = 17;
+/// From a Redis node's port to that of its cluster bus.
+const BUS: u16 = 10;
+/// Redis nodes that the cluster begins with as primaries: the first three, and nothing promotes another.
+pub const REDIS_PRIMARIES: u16 = 3;
+/// How long a process may hold something after SIGKILL, until the kernel has given it back.
+const GONE: Duration = Duration::from_secs(10);
+/// Between two looks whether it is gone.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Servers of a test's own.
 #[derive(Debug)]
@@ -33,14 +43,26 @@ impl Private {
     /// One of them does not start, with what its script said.
     #[must_use]
     pub fn start(name: &str) -> Self {
+        done(Self::try_start(name, |_| {}))
+    }
+
+    /// The same, which takes some ten seconds; `tell` is told of each server, before it is started.
+    ///
+    /// # Errors
+    ///
+    /// One of them does not start, with what its script said.
+    pub fn try_start(name: &str, tell: impl Fn(&str)) -> anyhow::Result<Self> {
         let folder = crate::ground::root().join(format!("target/trial/{name}-{}", kit::id::fresh()));
-        std::fs::create_dir_all(&folder).unwrap_or_else(|why| panic!("{}: {why}", folder.display()));
-        let port = free_block();
+        std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        let port = free_block()?;
         let mut servers = Self { folder, port, postgres_url: String::new(), admin_url: String::new() };
-        servers.script("redis", &["start", &servers.place(), &port.to_string(), "--maxmemory", "64mb"]);
-        servers.script("postgres", &["start", &servers.place(), &(port + POSTGRES).to_string()]);
-        servers.script("kafka", &["start", &servers.place(), &(port + KAFKA).to_string()]);
-        let urls = servers.script("postgres", &["urls", &servers.place()]);
+        tell("Redis Cluster");
+        servers.script("redis", &["start", &servers.place(), &port.to_string(), "--maxmemory", "64mb"])?;
+        tell("PostgreSQL");
+        servers.script("postgres", &["start", &servers.place(), &(port + POSTGRES).to_string()])?;
+        tell("Kafka");
+        servers.script("kafka", &["start", &servers.place(), &(port + KAFKA).to_string()])?;
+        let urls = servers.script("postgres", &["urls", &servers.place()])?;
         for line in String::from_utf8_lossy(&urls.stdout).lines() {
             match line.split_once('=') {
                 Some(("BOOSTER_POSTGRES_URL", url)) => url.clone_into(&mut servers.postgres_url),
@@ -48,7 +70,7 @@ impl Private {
                 Some(_) | None => {}
             }
         }
-        servers
+        Ok(servers)
     }
 
     /// As an environment, for child processes.
@@ -75,40 +97,59 @@ impl Private {
 
     /// kill -9 of every Redis primary that the cluster began with.
     pub fn kill_redis_primaries(&self) {
-        for port in self.port..self.port + 3 {
-            kill9(&self.folder.join(format!("redis/{port}/pid")));
-        }
+        (0..REDIS_PRIMARIES).for_each(|primary| done(self.kill_redis_primary(primary)));
+    }
+
+    /// kill -9 of one Redis primary, by its number from 0.
+    ///
+    /// # Errors
+    ///
+    /// It does not run, or does not go.
+    pub fn kill_redis_primary(&self, primary: u16) -> anyhow::Result<()> {
+        let port = self.port + primary;
+        kill9(&self.folder.join(format!("redis/{port}/pid")), [port, port + BUS])
+    }
+
+    /// Starts one Redis primary that died again, on its own disk, and waits until it answers.
+    ///
+    /// # Errors
+    ///
+    /// It does not, with what its script said.
+    pub fn restart_redis_primary(&self, primary: u16) -> anyhow::Result<()> {
+        self.script("redis", &["start-node", &self.place(), &(self.port + primary).to_string()])?;
+        Ok(())
     }
 
     /// Starts the Redis nodes that died again, each on its own disk.
     pub fn restart_redis(&self) {
-        self.script("redis", &["start", &self.place(), &self.port.to_string(), "--maxmemory", "64mb"]);
+        done(self.script("redis", &["start", &self.place(), &self.port.to_string(), "--maxmemory", "64mb"]));
     }
 
     /// PostgreSQL as after a crash: no shutdown, recovery at the start.
     pub fn crash_postgres(&self) {
-        self.script("postgres", &["restart-immediate", &self.place()]);
+        done(self.script("postgres", &["restart-immediate", &self.place()]));
     }
 
     /// kill -9 of Kafka.
     pub fn kill_kafka(&self) {
-        kill9(&self.folder.join("kafka/pid"));
+        let port = self.port + KAFKA;
+        done(kill9(&self.folder.join("kafka/pid"), [port, port + 1]));
     }
 
     /// Starts Kafka again on its own disk.
     pub fn restart_kafka(&self) {
-        self.script("kafka", &["start", &self.place(), &(self.port + KAFKA).to_string()]);
+        done(self.script("kafka", &["start", &self.place(), &(self.port + KAFKA).to_string()]));
     }
 
     fn place(&self) -> String {
         self.folder.to_string_lossy().into_owned()
     }
 
-    fn script(&self, server: &str, args: &[&str]) -> Output {
-        let output = script(server, args);
+    fn script(&self, server: &str, args: &[&str]) -> anyhow::Result<Output> {
+        let output = script(server, args)?;
         let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "deploy/local/{server} {args:?}: {said}");
-        output
+        ensure!(output.status.success(), "deploy/local/{server} {args:?}: {said}");
+        Ok(output)
     }
 }
 
@@ -123,35 +164,43 @@ impl Drop for Private {
     }
 }
 
-fn script(server: &str, args: &[&str]) -> Output {
-    let path = crate::ground::root().join("deploy/local").join(server);
-    let command = Command::new(&path).args(args).stdin(Stdio::null()).output();
-    command.unwrap_or_else(|why| panic!("{}: {why}", path.display()))
+/// A test has no other way to go on.
+fn done<T>(what: anyhow::Result<T>) -> T {
+    what.unwrap_or_else(|why| panic!("{why:#}"))
 }
 
-/// Line 1 of a pid file is the pid.
-fn kill9(file: &Path) {
-    let text = std::fs::read_to_string(file).unwrap_or_else(|why| panic!("{}: {why}", file.display()));
+/// In a process group of its own: Ctrl-C ends who asked for the servers, and must not cut off a script in between, before
+/// it has written down which process it started.
+fn script(server: &str, args: &[&str]) -> anyhow::Result<Output> {
+    let path = crate::ground::root().join("deploy/local").join(server);
+    let command = Command::new(&path).args(args).stdin(Stdio::null()).process_group(0).output();
+    command.with_context(|| path.display().to_string())
+}
+
+/// Line 1 of a pid file is the pid. Waits until the process is gone and its ports are free: they are given back a little
+/// later, and who starts it again at once must not find them taken.
+fn kill9(file: &Path, ports: [u16; 2]) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
     let pid = text.lines().next().unwrap_or_default();
-    let sent = Command::new("kill").args(["-9", pid]).status();
-    assert!(sent.is_ok_and(|status| status.success()), "kill -9 {pid}");
-    // The port is free once the process is gone.
-    let gone = || !Path::new("/proc").join(pid).join("exe").exists();
-    for _ in 0..500 {
-        if gone() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(10));
+    let sent = Command::new("kill").args(["-9", pid]).status().context("cannot run kill")?;
+    ensure!(sent.success(), "kill -9 {pid} ended with {sent}");
+    let deadline = Instant::now() + GONE;
+    while Path::new("/proc").join(pid).join("exe").exists() || !ports.into_iter().all(is_free) {
+        ensure!(Instant::now() < deadline, "{pid} does not go, or {ports:?} are still taken");
+        std::thread::sleep(LOOK_EVERY);
     }
-    panic!("{pid} does not go");
+    Ok(())
 }
 
 /// The first port of a block in which nobody listens.
-fn free_block() -> u16 {
+fn free_block() -> anyhow::Result<u16> {
     let blocks = (PORTS.end - PORTS.start) / BLOCK;
     let first = rand::random_range(0..blocks);
     let candidates = (0..blocks).map(|block| PORTS.start + (first + block) % blocks * BLOCK);
-    let mut free =
-        candidates.filter(|port| (*port..port + BLOCK).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()));
-    free.next().unwrap_or_else(|| panic!("no {BLOCK} free ports side by side in {PORTS:?}"))
+    let mut free = candidates.filter(|port| (*port..port + BLOCK).all(is_free));
+    free.next().with_context(|| format!("no {BLOCK} free ports side by side in {PORTS:?}"))
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind(("127.0.0.1", port)).is_ok()
 }

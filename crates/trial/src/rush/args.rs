@@ -7,12 +7,28 @@ use anyhow::ensure;
 use clap::Parser;
 use kit::config::Secret;
 
+use super::Kill;
+
 /// The size of a rush, and where it goes.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Where the promotion service answers; given several times, the connections are spread over all of them
     #[arg(long = "addr", value_name = "URL", default_value = "http://127.0.0.1:50051")]
     pub addrs: Vec<String>,
+
+    /// Bring throwaway servers and two promotion processes, and kill -9 one of these every few seconds, for as long as the
+    /// rush lasts; booster audit has the last word
+    #[arg(long, value_name = "WHAT", conflicts_with = "addrs")]
+    pub kill: Option<Kill>,
+
+    /// The booster executable that --kill runs; without it the one beside this program
+    #[arg(long, value_name = "PATH", requires = "kill")]
+    pub booster: Option<PathBuf>,
+
+    /// Over how long the first claims are spread, as many as there are coupons, in waves of half a second; the others come
+    /// all at once after that. Without it 0 s; with --kill promotion 15 s, with --kill redis 30 s
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub spread: Option<Duration>,
 
     /// How many different users claim
     #[arg(long, default_value_t = 20_000, value_name = "NUMBER")]
@@ -58,11 +74,12 @@ pub struct Args {
     #[arg(long, value_name = "PATH")]
     pub journal: Option<PathBuf>,
 
-    /// Where PostgreSQL is, to look there too and not only ask ListCoupons; {service} in it becomes promotion
+    /// Where PostgreSQL is, to look there too and not only ask ListCoupons; {service} in it becomes promotion. With --kill
+    /// it is its own
     #[arg(long, env = "BOOSTER_POSTGRES_URL", hide_env_values = true, value_name = "URL")]
     pub postgres_url: Option<Secret>,
 
-    /// Decides the order of the claims; without it a random one, which is printed
+    /// Decides the order of the claims, and what is killed when; without it a random one, which is printed
     #[arg(long, value_name = "NUMBER")]
     pub seed: Option<u64>,
 }
@@ -81,6 +98,10 @@ impl Args {
         ensure!((0.0..=1.0).contains(&self.again), "--again is {}; it is from 0 to 1", self.again);
         ensure!(!self.timeout.is_zero(), "--timeout is 0");
         Ok(())
+    }
+
+    pub(super) fn spread(&self) -> Duration {
+        self.spread.or(self.kill.map(Kill::spread)).unwrap_or_default()
     }
 
     pub(super) fn journal_path(&self, deal_id: &str) -> PathBuf {

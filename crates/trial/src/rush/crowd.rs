@@ -12,6 +12,7 @@ use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::task::JoinSet;
 
+use super::arrival::Arrival;
 use super::backoff::Patience;
 use super::call::{Call, claim};
 use super::connection::Connections;
@@ -25,6 +26,7 @@ pub(super) struct Crowd(Arc<Inner>);
 
 struct Inner {
     deal_id: String,
+    arrival: Arrival,
     patience: Patience,
     connections: Connections,
     calls: Vec<Call>,
@@ -53,6 +55,7 @@ impl Crowd {
         let waits = Histogram::new_with_max(LONGEST_WAIT_US, WAIT_DIGITS);
         Self(Arc::new(Inner {
             deal_id: deal_id.to_owned(),
+            arrival: Arrival::of(args),
             patience: Patience::of(args),
             connections,
             calls: shuffled_calls(args, seed),
@@ -85,13 +88,16 @@ impl Crowd {
     async fn work(self, home: usize, begun: Instant) {
         let queue = stream::iter(std::iter::from_fn(|| {
             let next = self.0.next.fetch_add(1, Ordering::Relaxed);
-            self.0.calls.get(next)
+            Some((self.0.arrival.of_call(next), self.0.calls.get(next)?))
         }));
-        queue.for_each_concurrent(self.0.in_flight, |call| self.make(call, home, begun)).await;
+        queue.for_each_concurrent(self.0.in_flight, |(comes, call)| self.make(call, comes, home, begun)).await;
     }
 
-    async fn make(&self, call: &Call, home: usize, begun: Instant) {
+    async fn make(&self, call: &Call, comes: Duration, home: usize, begun: Instant) {
         let inner = &self.0;
+        if !comes.is_zero() {
+            tokio::time::sleep_until((begun + comes).into()).await;
+        }
         let started = Instant::now();
         let outcome = claim(inner.claim_of(call, home, begun)).await;
         if outcome.is_definite() {

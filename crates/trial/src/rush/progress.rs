@@ -1,5 +1,5 @@
-//! What a person sees while the rush is on: a bar on a terminal, a line now and then elsewhere. All of it goes to
-//! stderr; stdout is for the report.
+//! What a person sees before the rush and while it is on: a bar on a terminal, a line now and then elsewhere. All of it
+//! goes to stderr; stdout is for the report.
 #![expect(clippy::print_stderr, reason = "lines for the person who started the rush")]
 
 use std::io::IsTerminal as _;
@@ -28,6 +28,11 @@ struct Inner {
 
 /// Between two plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(2);
+
+/// One line, while no rush is on.
+pub(super) fn say(line: &str) {
+    eprintln!("{line}");
+}
 
 impl Progress {
     pub(super) fn begin(args: &Args, deal_id: &str, seed: u64, journal: &Path) -> Self {
@@ -67,6 +72,14 @@ impl Progress {
                 eprintln!("{answered} of {calls} claims answered, {won} times yes");
             }
             None => {}
+        }
+    }
+
+    /// One line, above the bar.
+    pub(super) fn say(&self, line: &str) {
+        match &self.0.bar {
+            Some(bar) => bar.println(line),
+            None => say(line),
         }
     }
 

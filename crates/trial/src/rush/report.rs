@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::{Entry, Outcome, Verdict, told};
+use super::{Entry, Killed, Outcome, Verdict, told};
 
 /// What happened.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub struct Report {
     pub calls: usize,
     /// From the first claim to the last answer.
     pub took: Duration,
+    /// From the first claim to the last new coupon.
+    pub given: Duration,
     /// From the first attempt to the definite answer of each call, in microseconds.
     pub waits: Histogram<u64>,
     /// Users who were told yes.
@@ -38,6 +40,8 @@ pub struct Report {
     pub stored: Option<usize>,
     /// From the last answer until everything was in PostgreSQL; nothing when it was not waited for any longer.
     pub settled: Option<Duration>,
+    /// What was killed meanwhile, with `--kill`.
+    pub killed: Option<Killed>,
     /// Whether everything is as it must be.
     pub verdict: Verdict,
 }
@@ -49,12 +53,14 @@ impl Report {
     /// Counts what the answers say; everything else is still zero.
     pub(super) fn count(entries: &[Entry], verdict: Verdict) -> Self {
         let users = told(entries);
+        let given = entries.iter().filter(|entry| matches!(entry.outcome, Outcome::Ok { already_held: false, .. }));
         let attempts = |is: fn(&Entry) -> bool| entries.iter().filter(|entry| is(entry)).count();
         Self {
             stock: 0,
             users: users.len(),
             calls: attempts(|entry| entry.attempt == 1),
             took: Duration::ZERO,
+            given: given.map(Entry::answered).max().unwrap_or_default(),
             waits: Histogram::new(3).expect("3 digits are in range"),
             winners: users.values().filter(|told| told.is_winner()).count(),
             sold_out: users.values().filter(|told| !told.is_winner() && told.is_sold_out()).count(),
@@ -65,6 +71,7 @@ impl Report {
             listed: 0,
             stored: None,
             settled: None,
+            killed: None,
             verdict,
         }
     }
@@ -73,6 +80,12 @@ impl Report {
     #[must_use]
     pub fn claims_per_second(&self) -> f64 {
         self.waits.len() as f64 / self.took.as_secs_f64().max(f64::EPSILON)
+    }
+
+    /// Whether something was to be killed, and too little of it fell into the rush to prove anything.
+    #[must_use]
+    pub fn is_beside(&self) -> bool {
+        self.killed.as_ref().is_some_and(Killed::is_beside)
     }
 
     fn wait_ms(&self, quantile: f64) -> f64 {
@@ -115,6 +128,9 @@ impl fmt::Display for Report {
             Some(settled) => writeln!(f, "settled     {:.2} s after the last answer", settled.as_secs_f64())?,
             None => writeln!(f, "settled     not within --settle")?,
         }
+        if let Some(killed) = &self.killed {
+            write!(f, "{killed}")?;
+        }
         self.write_verdict(f)
     }
 }
@@ -124,7 +140,9 @@ impl Report {
     fn write_verdict(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let violations = &self.verdict.violations;
         if self.verdict.is_exact() {
-            return writeln!(f, "VERDICT exact");
+            let beside =
+                if self.is_beside() { ", but the fault fell beside it: give it longer with --spread" } else { "" };
+            return writeln!(f, "VERDICT exact{beside}");
         }
         writeln!(f, "VERDICT VIOLATED")?;
         for violation in violations.iter().take(VIOLATIONS_PRINTED) {

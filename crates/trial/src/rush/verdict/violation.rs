@@ -132,6 +132,11 @@ pub enum Violation {
         /// Whose it is said to be.
         user: String,
     },
+    /// `booster audit` found something, or could not look.
+    Audited {
+        /// Its own words.
+        said: String,
+    },
 }
 
 impl fmt::Display for Violation {
@@ -162,6 +167,7 @@ impl fmt::Display for Violation {
             Self::Invented { rank, user } => {
                 write!(f, "ListCoupons shows rank {rank} of {user}, and PostgreSQL does not hold it so")
             }
+            Self::Audited { said } => write!(f, "booster audit: {said}"),
         }
     }
 }

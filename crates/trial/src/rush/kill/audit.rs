@@ -1,0 +1,65 @@
+//! What `booster audit` said.
+
+use std::process::Output;
+
+use crate::rush::Violation;
+
+/// Its last line, and all that it found.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Audit {
+    pub(super) summary: String,
+    pub(super) violations: Vec<Violation>,
+}
+
+/// How its lines begin.
+const VIOLATION: &str = "violation ";
+const SUMMARY: &str = "audit ";
+
+impl Audit {
+    /// An exit code other than 0 is always a violation, also where the audit could not say of what.
+    pub(super) fn read(output: &Output) -> Self {
+        let said = String::from_utf8_lossy(&output.stdout);
+        let told = |first: &str| said.lines().filter_map(|line| line.strip_prefix(first)).map(str::trim).collect();
+        let found: Vec<&str> = told(VIOLATION);
+        let mut violations: Vec<_> =
+            found.into_iter().map(|line| Violation::Audited { said: line.to_owned() }).collect();
+        if violations.is_empty() && !output.status.success() {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            violations.push(Violation::Audited { said: format!("{}: {}", output.status, errors.trim()) });
+        }
+        let summary: Vec<&str> = told(SUMMARY);
+        Self { summary: summary.last().copied().unwrap_or("said nothing").to_owned(), violations }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::ExitStatus;
+
+    fn read(code: i32, stdout: &str, stderr: &str) -> Audit {
+        let status = ExitStatus::from_raw(code << 8);
+        Audit::read(&Output { status, stdout: stdout.into(), stderr: stderr.into() })
+    }
+
+    #[test]
+    fn a_clean_audit_is_its_last_line() {
+        let audit = read(0, "audit      1 deals, 3 coupons, 0 violations\n", "");
+        assert_eq!(audit, Audit { summary: "1 deals, 3 coupons, 0 violations".to_owned(), violations: Vec::new() });
+    }
+
+    #[test]
+    fn what_it_found_is_handed_on() {
+        let audit = read(1, "violation  lunch: rank 2 is not in PostgreSQL\naudit      1 deals\n", "");
+        let said = "lunch: rank 2 is not in PostgreSQL".to_owned();
+        assert_eq!(audit.violations, [Violation::Audited { said }]);
+    }
+
+    #[test]
+    fn an_audit_that_could_not_look_is_no_clean_one() {
+        let audit = read(1, "", "Redis is away\n");
+        assert_eq!(audit.violations, [Violation::Audited { said: "exit status: 1: Redis is away".to_owned() }]);
+        assert_eq!(audit.summary, "said nothing");
+    }
+}
