@@ -21,7 +21,7 @@ const NOT_RUN: u8 = 2;
 #[derive(Parser)]
 #[command(version)]
 enum Command {
-    /// Everybody wants a coupon of the same deal at once. Ends with 0 (exact), 1 (violated), 2 (could not run)
+    /// Everybody wants a coupon of the same deal at once. Ends with 0 (exact), 1 (violated), 2 (nothing can be said)
     Rush(Box<rush::Args>),
 }
 

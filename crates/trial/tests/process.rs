@@ -57,6 +57,32 @@ async fn comes_back_at_the_same_addresses_after_it_was_killed() {
 }
 
 #[tokio::test]
+async fn whoever_was_ended_by_somebody_else_is_found() {
+    let mut child = start().await;
+    child.check().unwrap();
+    child.signal("KILL").await;
+    let ended = async {
+        while child.check().is_ok() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        child.check().unwrap_err().to_string()
+    };
+    let why = tokio::time::timeout(std::time::Duration::from_secs(10), ended).await.unwrap();
+    assert!(why.starts_with("child ended with signal: 9"), "{why}");
+}
+
+#[tokio::test]
+async fn a_program_that_is_alone_is_told_nothing_but_what_the_test_says() {
+    assert!(std::env::var_os("BOOSTER_POSTGRES_URL").is_some(), "every test is told of the servers");
+    let env = [("BOOSTER_NAMESPACE".to_owned(), "mine".to_owned())];
+    let output = Program::new("env", "env").envs(env).alone().run().await.unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    let mut told: Vec<_> = told.lines().filter(|line| line.starts_with("BOOSTER_")).collect();
+    told.sort_unstable();
+    assert_eq!(told, ["BOOSTER_LOG=info", "BOOSTER_LOG_FORMAT=json", "BOOSTER_NAMESPACE=mine"]);
+}
+
+#[tokio::test]
 async fn is_killed_when_it_is_dropped() {
     let child = start().await;
     let admin = child.admin_addr();

@@ -154,3 +154,23 @@ impl Report {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rush::Kill;
+
+    fn verdict(kills: usize) -> (bool, String) {
+        let audit = "1 deals, 0 coupons, 0 violations".to_owned();
+        let killed = Some(Killed { what: Kill::Redis, kills, while_given: 0, audit });
+        let report = Report { killed, ..Report::count(&[], Verdict::default()) };
+        (report.is_beside(), report.to_string().lines().last().unwrap_or_default().to_owned())
+    }
+
+    #[test]
+    fn a_fault_that_fell_beside_the_rush_is_told_with_the_verdict() {
+        assert_eq!(verdict(3), (false, "VERDICT exact".to_owned()));
+        let (is_beside, said) = verdict(2);
+        assert!(is_beside && said.starts_with("VERDICT exact, but the fault fell beside it"), "{said}");
+    }
+}

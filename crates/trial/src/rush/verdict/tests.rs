@@ -243,4 +243,6 @@ fn each_violation_is_one_sentence() {
         sentence(Violation::Lost { user: user("cy"), rank: 3 }),
         "cy was told rank 3, but no coupon of his is kept"
     );
+    let said = "lunch: rank 2 is not in PostgreSQL (I2, I3)".to_owned();
+    assert_eq!(sentence(Violation::Audited { said }), "booster audit: lunch: rank 2 is not in PostgreSQL (I2, I3)");
 }
