@@ -2,5 +2,6 @@
 
 pub mod rush;
 pub mod process;
+pub mod chaos;
 pub mod servers;
 pub mod ground;
