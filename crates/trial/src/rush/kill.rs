@@ -57,9 +57,9 @@ const PROMOTION_SPREAD: Duration = Duration::from_secs(15);
 const REDIS_SPREAD: Duration = Duration::from_secs(30);
 /// How much shorter or longer one such pause may be, as a share of it.
 const JITTER: f64 = 0.5;
-/// How far into a wave a kill comes, at most: about as long as a wave takes.
-const INTO_WAVE: Duration = Duration::from_millis(15);
-/// With fewer kills than this within the rush, nothing was proven.
+/// How far into a wave a kill comes, at most: a wave of 300 claims takes longer.
+const INTO_WAVE: Duration = Duration::from_millis(8);
+/// With fewer kills than this within the rush, nothing is proven.
 const KILLS_LEAST: usize = 3;
 
 /// The whole of it: the stage, the rush, the kills beside it, the audit.
@@ -152,10 +152,10 @@ impl fmt::Display for Kill {
 }
 
 impl Killed {
-    /// Whether too little of it fell into the rush to prove anything.
+    /// Whether there were enough kills to prove anything.
     #[must_use]
-    pub fn is_beside(&self) -> bool {
-        self.kills < KILLS_LEAST
+    pub fn is_enough(&self) -> bool {
+        self.kills >= KILLS_LEAST
     }
 }
 

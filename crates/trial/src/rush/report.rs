@@ -82,10 +82,10 @@ impl Report {
         self.waits.len() as f64 / self.took.as_secs_f64().max(f64::EPSILON)
     }
 
-    /// Whether something was to be killed, and too little of it fell into the rush to prove anything.
+    /// Whether something was to be killed, and that proves nothing: it was too little, or none of the callers noticed.
     #[must_use]
     pub fn is_beside(&self) -> bool {
-        self.killed.as_ref().is_some_and(Killed::is_beside)
+        self.killed.as_ref().is_some_and(|killed| !killed.is_enough() || self.unknown == 0)
     }
 
     fn wait_ms(&self, quantile: f64) -> f64 {
@@ -160,17 +160,19 @@ mod tests {
     use super::*;
     use crate::rush::Kill;
 
-    fn verdict(kills: usize) -> (bool, String) {
+    fn verdict(kills: usize, unknown: usize) -> (bool, String) {
         let audit = "1 deals, 0 coupons, 0 violations".to_owned();
         let killed = Some(Killed { what: Kill::Redis, kills, while_given: 0, audit });
-        let report = Report { killed, ..Report::count(&[], Verdict::default()) };
+        let report = Report { killed, unknown, ..Report::count(&[], Verdict::default()) };
         (report.is_beside(), report.to_string().lines().last().unwrap_or_default().to_owned())
     }
 
     #[test]
     fn a_fault_that_fell_beside_the_rush_is_told_with_the_verdict() {
-        assert_eq!(verdict(3), (false, "VERDICT exact".to_owned()));
-        let (is_beside, said) = verdict(2);
-        assert!(is_beside && said.starts_with("VERDICT exact, but the fault fell beside it"), "{said}");
+        assert_eq!(verdict(3, 1), (false, "VERDICT exact".to_owned()));
+        for (kills, unknown) in [(2, 1), (3, 0)] {
+            let (is_beside, said) = verdict(kills, unknown);
+            assert!(is_beside && said.starts_with("VERDICT exact, but the fault fell beside it"), "{said}");
+        }
     }
 }
