@@ -4,4 +4,5 @@ pub mod rush;
 pub mod process;
 pub mod chaos;
 pub mod servers;
+pub mod topic;
 pub mod ground;

@@ -1,6 +1,11 @@
 //! Servers of a test's own, for tests that hurt them: a Redis Cluster, PostgreSQL and Kafka by `deploy/local/`, in a folder
 //! below `target/trial`, on free ports. Gone when dropped.
 
+mod kafka;
+mod postgres;
+mod redis;
+mod room;
+
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -9,6 +14,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use kit::config::Secret;
+
+pub use redis::{Node, REDIS_PRIMARIES};
+use room::Room;
 
 /// Ports from which a free block is taken.
 const PORTS: std::ops::Range<u16> = 21_000..29_000;
@@ -19,11 +27,8 @@ const POSTGRES: u16 = 16;
 const KAFKA: u16 = 17;
 /// From a Redis node's port to that of its cluster bus.
 const BUS: u16 = 10;
-/// Redis nodes that the cluster begins with as primaries: the first three, and nothing promotes another.
-pub const REDIS_PRIMARIES: u16 = 3;
-/// How long a process may hold something after SIGKILL, until the kernel has given it back.
-const GONE: Duration = Duration::from_secs(10);
-/// Between two looks whether it is gone.
+/// How long something that was done to a server may take, and how often it is looked at meanwhile.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Servers of a test's own.
@@ -33,10 +38,12 @@ pub struct Private {
     port: u16,
     postgres_url: String,
     admin_url: String,
+    /// Given back when these servers are gone.
+    _room: Room,
 }
 
 impl Private {
-    /// Starts all three, and waits until they answer.
+    /// Starts all three, and waits until they answer; before that, until there is room for them on this machine.
     ///
     /// # Panics
     ///
@@ -52,12 +59,13 @@ impl Private {
     ///
     /// One of them does not start, with what its script said.
     pub fn try_start(name: &str, tell: impl Fn(&str)) -> anyhow::Result<Self> {
+        let room = Room::wait();
         let folder = crate::ground::root().join(format!("target/trial/{name}-{}", kit::id::fresh()));
         std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         let port = free_block()?;
-        let mut servers = Self { folder, port, postgres_url: String::new(), admin_url: String::new() };
+        let mut servers = Self { folder, port, postgres_url: String::new(), admin_url: String::new(), _room: room };
         tell("Redis Cluster");
-        servers.script("redis", &["start", &servers.place(), &port.to_string(), "--maxmemory", "64mb"])?;
+        servers.script("redis", &["start", &servers.place(), &port.to_string(), "--maxmemory", redis::MEMORY])?;
         tell("PostgreSQL");
         servers.script("postgres", &["start", &servers.place(), &(port + POSTGRES).to_string()])?;
         tell("Kafka");
@@ -76,7 +84,7 @@ impl Private {
     /// As an environment, for child processes.
     #[must_use]
     pub fn env(&self) -> Vec<(String, String)> {
-        let nodes: Vec<_> = (self.port..self.port + 6).map(|port| format!("127.0.0.1:{port}")).collect();
+        let nodes: Vec<_> = self.redis_ports().map(|port| format!("127.0.0.1:{port}")).collect();
         [
             ("BOOSTER_REDIS_NODES", nodes.join(",")),
             ("BOOSTER_KAFKA_BROKERS", format!("127.0.0.1:{}", self.port + KAFKA)),
@@ -93,52 +101,6 @@ impl Private {
     #[must_use]
     pub fn postgres_url(&self) -> Secret {
         self.postgres_url.clone().into()
-    }
-
-    /// kill -9 of every Redis primary that the cluster began with.
-    pub fn kill_redis_primaries(&self) {
-        (0..REDIS_PRIMARIES).for_each(|primary| done(self.kill_redis_primary(primary)));
-    }
-
-    /// kill -9 of one Redis primary, by its number from 0.
-    ///
-    /// # Errors
-    ///
-    /// It does not run, or does not go.
-    pub fn kill_redis_primary(&self, primary: u16) -> anyhow::Result<()> {
-        let port = self.port + primary;
-        kill9(&self.folder.join(format!("redis/{port}/pid")), [port, port + BUS])
-    }
-
-    /// Starts one Redis primary that died again, on its own disk, and waits until it answers.
-    ///
-    /// # Errors
-    ///
-    /// It does not, with what its script said.
-    pub fn restart_redis_primary(&self, primary: u16) -> anyhow::Result<()> {
-        self.script("redis", &["start-node", &self.place(), &(self.port + primary).to_string()])?;
-        Ok(())
-    }
-
-    /// Starts the Redis nodes that died again, each on its own disk.
-    pub fn restart_redis(&self) {
-        done(self.script("redis", &["start", &self.place(), &self.port.to_string(), "--maxmemory", "64mb"]));
-    }
-
-    /// PostgreSQL as after a crash: no shutdown, recovery at the start.
-    pub fn crash_postgres(&self) {
-        done(self.script("postgres", &["restart-immediate", &self.place()]));
-    }
-
-    /// kill -9 of Kafka.
-    pub fn kill_kafka(&self) {
-        let port = self.port + KAFKA;
-        done(kill9(&self.folder.join("kafka/pid"), [port, port + 1]));
-    }
-
-    /// Starts Kafka again on its own disk.
-    pub fn restart_kafka(&self) {
-        done(self.script("kafka", &["start", &self.place(), &(self.port + KAFKA).to_string()]));
     }
 
     fn place(&self) -> String {
@@ -177,16 +139,28 @@ fn script(server: &str, args: &[&str]) -> anyhow::Result<Output> {
     command.with_context(|| path.display().to_string())
 }
 
-/// Line 1 of a pid file is the pid. Waits until the process is gone and its ports are free: they are given back a little
-/// later, and who starts it again at once must not find them taken.
-fn kill9(file: &Path, ports: [u16; 2]) -> anyhow::Result<()> {
+/// Line 1 of a pid file is the pid.
+fn signal(file: &Path, name: &str) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
-    let pid = text.lines().next().unwrap_or_default();
-    let sent = Command::new("kill").args(["-9", pid]).status().context("cannot run kill")?;
-    ensure!(sent.success(), "kill -9 {pid} ended with {sent}");
-    let deadline = Instant::now() + GONE;
-    while Path::new("/proc").join(pid).join("exe").exists() || !ports.into_iter().all(is_free) {
-        ensure!(Instant::now() < deadline, "{pid} does not go, or {ports:?} are still taken");
+    let pid = text.lines().next().unwrap_or_default().to_owned();
+    let sent = Command::new("kill").args(["-s", name, &pid]).status().context("cannot run kill")?;
+    ensure!(sent.success(), "kill -s {name} {pid} ended with {sent}");
+    Ok(pid)
+}
+
+/// SIGKILL. Waits until the process is gone and its ports are free: they are given back a little later, and who starts it
+/// again at once must not find them taken.
+fn kill9(file: &Path, ports: [u16; 2]) -> anyhow::Result<()> {
+    let pid = signal(file, "KILL")?;
+    let is_gone = || !Path::new("/proc").join(&pid).join("exe").exists() && ports.into_iter().all(is_free);
+    wait_until(&format!("{pid} is gone, and {ports:?} are free"), is_gone)
+}
+
+/// Looks until it is so, at most [`LONGEST_WAIT`].
+fn wait_until(what: &str, is_so: impl Fn() -> bool) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    while !is_so() {
+        ensure!(begun.elapsed() < LONGEST_WAIT, "not after {LONGEST_WAIT:?}: {what}");
         std::thread::sleep(LOOK_EVERY);
     }
     Ok(())

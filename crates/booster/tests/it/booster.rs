@@ -9,13 +9,19 @@ use trial::process::{Child, Program};
 /// Where cargo built it.
 pub const PATH: &str = env!("CARGO_BIN_EXE_booster");
 
+/// Whether tests run at their full size; else at one that every run can carry.
+pub fn is_full() -> bool {
+    std::env::var("BOOSTER_TEST_FULL").is_ok()
+}
+
 /// Runs it to its end.
 pub async fn run(ground: Option<&Ground>, args: &[&str]) -> Output {
-    let mut command = Command::new(PATH);
-    if let Some(ground) = ground {
-        command.envs(ground.env());
-    }
-    command.args(args).output().await.unwrap()
+    run_with(ground.map(Ground::env).unwrap_or_default(), args).await
+}
+
+/// The same, within an environment.
+pub async fn run_with(env: Vec<(String, String)>, args: &[&str]) -> Output {
+    Command::new(PATH).envs(env).args(args).output().await.unwrap()
 }
 
 /// Its standard output, where it ended well.
@@ -25,7 +31,7 @@ pub async fn told(ground: Option<&Ground>, args: &[&str]) -> String {
 
 /// The same, within an environment.
 pub async fn told_with(env: Vec<(String, String)>, args: &[&str]) -> String {
-    let output = Command::new(PATH).envs(env).args(args).output().await.unwrap();
+    let output = run_with(env, args).await;
     let (told, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{args:?}: {told}{errors}");
     told.into_owned()

@@ -1,89 +1,91 @@
-//! The servers are hurt in a rush, and nothing that was told yes is lost or given twice.
+//! The servers are hurt while people claim, and nothing that was told yes is lost or given twice.
 
+mod fence;
+mod kafka;
+mod memory;
+mod postgres;
+mod redis;
+
+use std::sync::Arc;
 use std::time::Duration;
 
+use bus::journal::Tag;
+use sqlx::Connection as _;
 use trial::process::{Child, Program};
-use trial::rush::{Args, Report, run};
 use trial::servers::Private;
 
-use crate::booster::{PATH, told_with};
+use crate::booster::{PATH, is_full, told_with};
+use crate::crowd::Crowd;
 
-/// Servers of the test's own, prepared, and two processes of promotion.
-async fn promotions(name: &'static str) -> (Private, Vec<Child>) {
-    let servers = tokio::task::spawn_blocking(move || Private::start(name)).await.unwrap();
-    told_with(servers.env(), &["migrate"]).await;
-    let mut children = Vec::new();
-    for _ in 0..2 {
-        children.push(Program::new(name, PATH).args(["promotion"]).envs(servers.env()).start().await);
-    }
-    (servers, children)
+/// More coupons than any crowd here can take: everybody has to be told yes.
+const PLENTY: u32 = 1_000_000;
+
+/// Servers of a test's own, and two processes of promotion on them.
+struct Field {
+    servers: Arc<Private>,
+    processes: Vec<Child>,
 }
 
-/// A rush, slow enough that the fault falls into it.
-fn rush(name: &str, processes: &[Child], servers: &Private) -> Args {
-    let deal = format!("{name}-{}", kit::id::fresh());
-    Args {
-        addrs: processes.iter().map(Child::grpc_url).collect(),
-        users: 20_000,
-        stock: 15_000,
-        connections: 4,
-        in_flight: 16,
-        patience: Duration::from_secs(90),
-        settle: Duration::from_secs(90),
-        journal: Some(trial::ground::root().join(format!("target/trial/{deal}.jsonl"))),
-        deal: Some(deal),
-        postgres_url: Some(servers.postgres_url()),
-        ..Args::default()
-    }
-}
-
-/// Runs a rush, hurts the servers in the middle of it, and judges. The audit has the last word.
-async fn survives(name: &'static str, hurt: impl Fn(&Private) + Send + Sync + 'static) -> Report {
-    let (servers, processes) = promotions(name).await;
-    let args = rush(name, &processes, &servers);
-    let (env, servers) = (servers.env(), std::sync::Arc::new(servers));
-    let fault = {
-        let servers = servers.clone();
-        async move {
-            tokio::time::sleep(Duration::from_millis(400)).await;
-            tokio::task::spawn_blocking(move || hurt(&servers)).await.unwrap();
+impl Field {
+    async fn start(name: &'static str) -> Self {
+        let servers = tokio::task::spawn_blocking(move || Private::start(name)).await.unwrap();
+        told_with(servers.env(), &["migrate"]).await;
+        let mut processes = Vec::new();
+        for _ in 0..2 {
+            processes.push(Program::new(name, PATH).args(["promotion"]).envs(servers.env()).start().await);
         }
-    };
-    let (report, ()) = tokio::join!(run(&args), fault);
-    let report = report.unwrap();
-    assert!(report.verdict.is_exact(), "{report}");
-    let audit = told_with(env, &["audit"]).await;
-    assert!(audit.contains(" 15000 coupons, 0 violations"), "{audit}");
-    report
+        Self { servers: Arc::new(servers), processes }
+    }
+
+    fn urls(&self) -> Vec<String> {
+        self.processes.iter().map(Child::grpc_url).collect()
+    }
+
+    /// A crowd for a new deal with plenty of coupons.
+    async fn crowd(&self, deal_id: &str) -> Crowd {
+        Crowd::gather(&self.urls(), deal_id, PLENTY).await
+    }
+
+    /// Does something to the servers that blocks.
+    async fn with<T: Send + 'static>(&self, hurt: impl FnOnce(&Private) -> T + Send + 'static) -> T {
+        let servers = self.servers.clone();
+        tokio::task::spawn_blocking(move || hurt(&servers)).await.unwrap()
+    }
+
+    /// What each of the crowds was told is in PostgreSQL, each event took effect once, and the audit finds nothing.
+    async fn assert_exact(&self, crowds: &[&Crowd]) {
+        for crowd in crowds {
+            crowd.assert_exact(&self.servers.postgres_url()).await;
+        }
+        let audit = told_with(self.servers.env(), &["audit"]).await;
+        assert!(audit.ends_with(" 0 violations\n"), "{audit}");
+        // A coupon's version counts its events.
+        let once =
+            "SELECT (SELECT count(*) FROM promotion.inbox) - (SELECT sum(version) FROM promotion.coupon)::bigint";
+        assert_eq!(self.count(once).await, 0, "the inbox knows events that no coupon does, or lacks some");
+    }
+
+    async fn count(&self, statement: &'static str) -> i64 {
+        sqlx::query_scalar(statement).fetch_one(&mut self.sql().await).await.unwrap()
+    }
+
+    async fn sql(&self) -> sqlx::PgConnection {
+        let url = self.servers.postgres_url().expose().replace("{service}", "promotion");
+        sqlx::PgConnection::connect(&url).await.unwrap()
+    }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_redis_primary_is_killed_and_restarted_on_its_own_disk() {
-    let report = survives("redis", |servers| {
-        servers.kill_redis_primaries();
-        std::thread::sleep(Duration::from_secs(2));
-        servers.restart_redis();
-    })
-    .await;
-    assert!(report.unknown > 0, "the fault fell beside the rush: {report}");
+/// The fence of the tag that a deal belongs to.
+fn fence(deal_id: &str) -> String {
+    format!("{{promotion:{}}}:fence", Tag::of(deal_id))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn kafka_is_killed_and_claims_go_on() {
-    survives("kafka", |servers| {
-        servers.kill_kafka();
-        std::thread::sleep(Duration::from_secs(5));
-        servers.restart_kafka();
-    })
-    .await;
+/// The journal of the tag that a deal belongs to.
+fn journal(deal_id: &str) -> String {
+    format!("{{promotion:{}}}:journal", Tag::of(deal_id))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn postgres_crashes_twice_and_claims_go_on() {
-    survives("postgres", |servers| {
-        servers.crash_postgres();
-        std::thread::sleep(Duration::from_secs(2));
-        servers.crash_postgres();
-    })
-    .await;
+/// So many seconds in every run, or in one at full size.
+fn seconds(normal: u64, full: u64) -> Duration {
+    Duration::from_secs(if is_full() { full } else { normal })
 }

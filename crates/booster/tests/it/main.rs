@@ -1,9 +1,14 @@
 //! The executable, as an operator and as a client meet it: real processes, killed by their pids.
 #![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
+#![expect(clippy::print_stderr, reason = "the seed of a test is printed, so that it can be repeated")]
 
 mod booster;
+mod crowd;
 
 mod faults;
 mod manual;
 mod operate;
+mod repeats;
+mod replay;
+mod returns;
 mod survive;

@@ -5,12 +5,11 @@ use std::time::Duration;
 use trial::process::{Child, Program};
 use trial::rush::{Args, Verdict, run};
 
-use crate::booster::{PATH, promotions, told};
+use crate::booster::{PATH, is_full, promotions, told};
 
-/// A rush at a size that every run can carry; `BOOSTER_TEST_FULL=1` makes it a full one.
+/// A rush at a size that every run can carry, or a full one.
 fn rush(processes: &[Child], postgres_url: &kit::config::Secret) -> Args {
-    let full = std::env::var("BOOSTER_TEST_FULL").is_ok();
-    let (users, stock) = if full { (100_000, 10_000) } else { (10_000, 1_000) };
+    let (users, stock) = if is_full() { (100_000, 10_000) } else { (10_000, 1_000) };
     let addrs = processes.iter().map(Child::grpc_url).collect();
     let deal = format!("survive-{users}-{}", kit::id::fresh());
     let journal = trial::ground::root().join(format!("target/trial/{deal}.jsonl"));

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
 
 mod service;
+mod shelf;
 
 mod audit;
 mod claim;
@@ -9,6 +10,7 @@ mod clock;
 mod create;
 mod fence;
 mod give_back;
+mod late;
 mod list;
 mod model;
 mod road;

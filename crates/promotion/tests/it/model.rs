@@ -1,27 +1,32 @@
 //! The Redis functions against a model of them: random traces of claims (with repeats, also inside a batch, and late ones),
-//! returns and raises. After each step both say the same, and in the end the journal tells what the model holds.
+//! returns, raises, and a clock that goes ahead and back. After each step both say the same, and in the end the journal tells
+//! what the model holds.
 
 #![expect(clippy::print_stderr, reason = "the seed of a trace is printed, so that it can be repeated")]
 
+mod deal;
+
 use std::collections::{BTreeMap, HashMap};
 
-use bus::journal::{Entry, EntryId, Keys, Position, Tag};
+use bus::journal::{Entry, EntryId, Position, Tag};
 use fred::interfaces::StreamsInterface as _;
-use kit::redis::Redis;
 use promotion::coupon::Grant;
-use promotion::deal::{DealId, Discount, Off, Prize, Refusal, Terms, UserId, Wish};
-use promotion::redis::{Answer, Deals, GivenBack, Outcome};
+use promotion::deal::{DealId, UserId, Wish};
+use promotion::redis::{GivenBack, Held, Outcome};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
-use trial::ground::Ground;
 
-use crate::road::connect;
-use crate::service::prepare;
+use crate::shelf::{Shelf, found, wish};
+use deal::{Model, Share, Told};
 
-/// Traces of one run.
-const TRACES: u32 = 24;
+/// Traces of one run, and of one at full size.
+const TRACES: (u32, u32) = (32, 1_000);
 /// Different users of a trace: few, so that they meet each other.
 const USERS: u8 = 12;
+/// How far before and after the time of Redis the `not_after` of a batch lies, in milliseconds.
+const NOT_AFTER_MS: i64 = 60_000;
+/// How far the clock goes ahead: a moment, over the opening, over the end, in milliseconds.
+const AHEAD_MS: [i64; 3] = [1_000, 15 * 60_000, 2 * 3_600_000];
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -31,122 +36,142 @@ enum Step {
     Return { user: u8, rank: i64 },
     /// Somebody orders another stock, by a version that is new or old.
     Update { stock: i64, stale: bool },
+    /// Redis has seen a later time than its clock shows from now on: the clock has gone back.
+    Ahead { ms: i64 },
+    /// Redis has forgotten how late it was. What was recorded stays so.
+    Forget,
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let users = prop::collection::vec(0..USERS, 0..10);
     prop_oneof![
-        5 => (users, prop::bool::weighted(0.15)).prop_map(|(users, late)| Step::Claim { users, late }),
-        3 => (0..USERS, 1..14_i64).prop_map(|(user, rank)| Step::Return { user, rank }),
-        1 => (1..12_i64, any::<bool>()).prop_map(|(stock, stale)| Step::Update { stock, stale }),
+        12 => (users, prop::bool::weighted(0.15)).prop_map(|(users, late)| Step::Claim { users, late }),
+        6 => (0..USERS, 1..14_i64).prop_map(|(user, rank)| Step::Return { user, rank }),
+        2 => (1..12_i64, any::<bool>()).prop_map(|(stock, stale)| Step::Update { stock, stale }),
+        2 => prop::sample::select(&AHEAD_MS[..]).prop_map(|ms| Step::Ahead { ms }),
+        1 => Just(Step::Forget),
     ]
 }
 
-/// What a deal should do.
-#[derive(Default)]
-struct Model {
-    stock: i64,
-    version: i64,
-    round: i64,
-    sequence: i64,
-    issued: i64,
-    seats: i64,
-    free: Vec<i64>,
-    held: HashMap<u8, Share>,
+/// One deal, as it is and as it should be.
+struct Trace<'a> {
+    shelf: &'a Shelf,
+    deal_id: DealId,
+    model: Model,
+    /// The latest time that Redis was seen to remember.
+    last_ms: i64,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Share {
-    rank: i64,
-    seat: i64,
-    returned: bool,
-}
-
-/// An outcome without its instant.
-#[derive(Debug, PartialEq, Eq)]
-enum Expected {
-    Won(i64),
-    Held(i64),
-    Returned(i64),
-    SoldOut,
-    Late,
-}
-
-impl Model {
-    fn new(stock: i64) -> Self {
-        Self { stock, version: 1, round: 1, sequence: 1, ..Self::default() }
+impl<'a> Trace<'a> {
+    async fn begin(shelf: &'a Shelf, wish: &Wish) -> Self {
+        // Another trace may have left the clock of this tag ahead.
+        shelf.remember_ms(&wish.deal_id, 0).await;
+        shelf.put(wish).await;
+        let millis = kit::clock::to_millis;
+        let model = Model::new(wish.stock, millis(wish.opens_at), millis(wish.closes_at));
+        Self { shelf, deal_id: wish.deal_id.clone(), model, last_ms: 0 }
     }
 
-    fn live(&self) -> i64 {
-        self.seats - i64::try_from(self.free.len()).unwrap()
-    }
-
-    fn claim(&mut self, users: &[u8], late: bool) -> Vec<Expected> {
-        let before = self.issued;
-        let outcomes = users.iter().map(|user| self.claim_one(*user, late)).collect();
-        self.sequence += i64::from(self.issued > before);
-        outcomes
-    }
-
-    fn claim_one(&mut self, user: u8, late: bool) -> Expected {
-        match self.held.get(&user) {
-            Some(Share { rank, returned: false, .. }) => return Expected::Held(*rank),
-            Some(Share { rank, returned: true, .. }) => return Expected::Returned(*rank),
-            None if late => return Expected::Late,
-            None if self.live() >= self.stock => return Expected::SoldOut,
-            None => {}
+    /// Takes one step with both, and compares what they say and where they stand.
+    async fn take(&mut self, step: &Step) {
+        match step {
+            Step::Claim { users, late } => self.claim(users, *late).await,
+            Step::Return { user, rank } => self.give_back(*user, *rank).await,
+            Step::Update { stock, stale } => self.update(*stock, *stale).await,
+            Step::Ahead { ms } => {
+                self.last_ms = self.now_ms() + ms;
+                self.shelf.remember_ms(&self.deal_id, self.last_ms).await;
+            }
+            Step::Forget => {
+                self.last_ms = 0;
+                self.shelf.remember_ms(&self.deal_id, 0).await;
+            }
         }
-        let seat = self.free.pop().unwrap_or_else(|| {
-            self.seats += 1;
-            self.seats
-        });
-        self.issued += 1;
-        self.held.insert(user, Share { rank: self.issued, seat, returned: false });
-        Expected::Won(self.issued)
+        self.compare().await;
     }
 
-    fn give_back(&mut self, user: u8, rank: i64) -> &'static str {
-        match self.held.get_mut(&user) {
-            Some(share) if share.rank == rank && share.returned => "yes",
-            Some(share) if share.rank == rank => {
-                share.returned = true;
-                self.free.push(share.seat);
-                self.round += 1;
-                self.sequence += 1;
+    async fn claim(&mut self, users: &[u8], late: bool) {
+        let not_after_ms = self.now_ms() + if late { -NOT_AFTER_MS } else { NOT_AFTER_MS };
+        let ids: Vec<UserId> = users.iter().map(|number| user(*number)).collect();
+        let claimed = found(self.shelf.deals.claim(&self.deal_id, &ids, not_after_ms, "").await.unwrap());
+        assert!(claimed.now_ms >= self.last_ms, "time has gone back to {} from {}", claimed.now_ms, self.last_ms);
+        let (issued, closed) = (self.model.issued, self.model.closed);
+        let told: Vec<Told> = claimed.outcomes.iter().map(told).collect();
+        assert_eq!(told, self.model.claim(users, claimed.now_ms, not_after_ms));
+        assert_eq!((claimed.round, claimed.sequence), (self.model.round, self.model.sequence));
+        if self.model.issued > issued || self.model.closed != closed {
+            // What was told with a time must not be followed by an earlier one.
+            self.last_ms = claimed.now_ms;
+        }
+    }
+
+    async fn give_back(&mut self, who: u8, rank: i64) {
+        let said = match found(self.shelf.deals.give_back(&self.deal_id, &user(who), rank, "").await.unwrap()) {
+            GivenBack::Yes(_, grant) => {
+                assert_eq!((grant.rank, grant.claimed_ms), (rank, self.model.held[&who].claimed_ms));
                 "yes"
             }
-            Some(_) | None if rank <= self.issued => "not owner",
-            Some(_) | None => "not found",
-        }
+            GivenBack::NotOwner => "not owner",
+            GivenBack::NotFound => "not found",
+        };
+        assert_eq!(said, self.model.give_back(who, rank));
     }
 
-    fn update(&mut self, stock: i64, version: i64) -> (i64, Option<Refusal>) {
-        if version <= self.version {
-            return (self.stock, None);
-        }
-        self.version = version;
-        if stock < self.stock {
-            return (self.stock, Some(Refusal::StockShrinks));
-        }
-        if stock > self.stock {
-            self.stock = stock;
-            self.round += 1;
-            self.sequence += 1;
-        }
-        (self.stock, None)
+    async fn update(&mut self, stock: i64, stale: bool) {
+        let version = if stale { self.model.version } else { self.model.version + 1 };
+        let updated = found(self.shelf.deals.update(&self.deal_id, version, stock).await.unwrap());
+        assert_eq!((updated.stock, updated.refusal), self.model.update(stock, version, self.now_ms()));
     }
-}
 
-fn wish(stock: i64) -> Wish {
-    let discount = Discount { off: Off::Percent(10), max_amount: None, min_order: None, valid_for_seconds: None };
-    Wish {
-        deal_id: DealId::random(),
-        title: String::new(),
-        terms: Terms { venue_id: "venue".to_owned(), prize: Prize::Discount(discount) },
-        stock,
-        opens_at: kit::clock::now() - time::Duration::MINUTE,
-        closes_at: kit::clock::now() + time::Duration::HOUR,
-        pass_required: false,
+    async fn compare(&mut self) {
+        let (deals, model) = (&self.shelf.deals, &self.model);
+        let course = found(deals.look(&self.deal_id).await.unwrap());
+        let seen = (course.stock, course.issued, course.live, course.round, course.sequence, course.closed);
+        assert_eq!(seen, (model.stock, model.issued, model.live(), model.round, model.sequence, model.closed));
+        assert!(course.live <= course.stock && course.now_ms >= self.last_ms);
+        let tag = Tag::of(self.deal_id.as_str());
+        let rounds = found(deals.rounds(tag, std::slice::from_ref(&self.deal_id)).await.unwrap());
+        assert_eq!(rounds.rounds, [(model.round, model.sequence)]);
+        let remembered_ms = self.shelf.remembered_ms(&self.deal_id).await;
+        assert!(remembered_ms >= self.last_ms, "{remembered_ms} is remembered, and {} was told", self.last_ms);
+        self.last_ms = remembered_ms;
+    }
+
+    /// The time that Redis must give out now, to within the moment that a call takes.
+    fn now_ms(&self) -> i64 {
+        self.last_ms.max(kit::clock::to_millis(kit::clock::now()))
+    }
+
+    /// Holders, and the journal, told as events and folded to the newest of each coupon, are what the model holds.
+    async fn end(self) {
+        let holders = found(self.shelf.deals.holders(&self.deal_id).await.unwrap());
+        let shares = holders.into_iter().map(|(user, Held { rank, seat, claimed_ms, returned })| {
+            (user.trim_start_matches('u').parse().unwrap(), Share { rank, seat, claimed_ms, returned })
+        });
+        assert_eq!(shares.collect::<HashMap<u8, Share>>(), self.model.held);
+        let held = self.model.held.values().map(|share| {
+            let (version, kind) = if share.returned { (2, "CouponReturned") } else { (1, "CouponClaimed") };
+            (format!("{}-{}", self.deal_id, share.rank), (version, format!("booster.promotion.v1.{kind}")))
+        });
+        assert_eq!(self.journalled().await, held.collect());
+    }
+
+    async fn journalled(&self) -> BTreeMap<String, (i64, String)> {
+        let raw: Vec<(String, HashMap<String, bytes::Bytes>)> =
+            self.shelf.redis.xrange_values(self.shelf.journal(&self.deal_id), "-", "+", None).await.unwrap();
+        let mut newest: BTreeMap<String, (i64, String)> = BTreeMap::new();
+        for (id, fields) in raw {
+            let entry: EntryId = id.parse().unwrap();
+            let entry = Entry { tag: Tag::of(self.deal_id.as_str()), position: Position { epoch: 1, entry }, fields };
+            for event in promotion::kafka::events(&entry).unwrap() {
+                if event.subject.starts_with(&format!("{}-", self.deal_id)) {
+                    let known = newest.entry(event.subject.clone()).or_insert((0, String::new()));
+                    assert!(event.sequence > known.0, "{} goes back to {}", event.subject, event.sequence);
+                    *known = (event.sequence, event.kind.clone());
+                }
+            }
+        }
+        newest
     }
 }
 
@@ -154,125 +179,41 @@ fn user(number: u8) -> UserId {
     UserId::parse(&format!("u{number}")).unwrap()
 }
 
-fn number(user: &str) -> u8 {
-    user.trim_start_matches('u').parse().unwrap()
-}
-
-fn found<T: std::fmt::Debug>(answer: Answer<T>) -> T {
-    match answer {
-        Answer::Found(found) => found,
-        Answer::Frozen | Answer::Missing => panic!("{answer:?}"),
+fn told(outcome: &Outcome) -> Told {
+    match *outcome {
+        Outcome::Won(Grant { rank, claimed_ms }) => Told::Won(rank, claimed_ms),
+        Outcome::Held(Grant { rank, claimed_ms }) => Told::Held(rank, claimed_ms),
+        Outcome::Returned(Grant { rank, claimed_ms }) => Told::Returned(rank, claimed_ms),
+        Outcome::SoldOut => Told::SoldOut,
+        Outcome::Late => Told::Late,
+        Outcome::NotOpen => Told::NotOpen,
+        Outcome::Closed => Told::Closed,
+        Outcome::Frozen | Outcome::PassRequired | Outcome::Full => panic!("{outcome:?}"),
     }
-}
-
-/// Takes one step with both, and compares what they say.
-async fn take(deals: &Deals, deal_id: &DealId, model: &mut Model, step: &Step) {
-    match step {
-        Step::Claim { users, late } => {
-            let now = kit::clock::to_millis(kit::clock::now());
-            let not_after = if *late { now - 60_000 } else { now + 60_000 };
-            let ids: Vec<UserId> = users.iter().map(|number| user(*number)).collect();
-            let claimed = found(deals.claim(deal_id, &ids, not_after, "").await.unwrap());
-            let outcomes: Vec<Expected> = claimed.outcomes.iter().map(expected).collect();
-            assert_eq!(outcomes, model.claim(users, *late));
-            assert_eq!((claimed.round, claimed.sequence), (model.round, model.sequence));
-        }
-        Step::Return { user: who, rank } => {
-            let said = match found(deals.give_back(deal_id, &user(*who), *rank, "").await.unwrap()) {
-                GivenBack::Yes(_, grant) => {
-                    assert_eq!(grant.rank, *rank);
-                    "yes"
-                }
-                GivenBack::NotOwner => "not owner",
-                GivenBack::NotFound => "not found",
-            };
-            assert_eq!(said, model.give_back(*who, *rank));
-        }
-        Step::Update { stock, stale } => {
-            let version = if *stale { model.version } else { model.version + 1 };
-            let updated = found(deals.update(deal_id, version, *stock).await.unwrap());
-            assert_eq!((updated.stock, updated.refusal), model.update(*stock, version));
-        }
-    }
-    let course = found(deals.look(deal_id).await.unwrap());
-    let seen = (course.stock, course.issued, course.live, course.round, course.sequence);
-    assert_eq!(seen, (model.stock, model.issued, model.live(), model.round, model.sequence));
-    assert!(course.live <= course.stock);
-}
-
-fn expected(outcome: &Outcome) -> Expected {
-    match outcome {
-        Outcome::Won(Grant { rank, .. }) => Expected::Won(*rank),
-        Outcome::Held(Grant { rank, .. }) => Expected::Held(*rank),
-        Outcome::Returned(Grant { rank, .. }) => Expected::Returned(*rank),
-        Outcome::SoldOut => Expected::SoldOut,
-        Outcome::Late => Expected::Late,
-        Outcome::NotOpen | Outcome::Closed | Outcome::Frozen | Outcome::PassRequired | Outcome::Full => {
-            panic!("{outcome:?}")
-        }
-    }
-}
-
-/// The journal, told as events and folded to the newest of each coupon, is what the model holds.
-async fn compare_journal(redis: &fred::clients::Client, keys: &Keys, deal_id: &DealId, model: &Model) {
-    let tag = Tag::of(deal_id.as_str());
-    let raw: Vec<(String, HashMap<String, bytes::Bytes>)> =
-        redis.xrange_values(keys.journal(tag), "-", "+", None).await.unwrap();
-    let mut told: BTreeMap<String, (i64, String)> = BTreeMap::new();
-    for (id, fields) in raw {
-        let entry: EntryId = id.parse().unwrap();
-        let entry = Entry { tag, position: Position { epoch: 1, entry }, fields };
-        for event in promotion::kafka::events(&entry).unwrap() {
-            if event.subject.starts_with(&format!("{deal_id}-")) {
-                let newest = told.entry(event.subject.clone()).or_insert((0, String::new()));
-                assert!(event.sequence > newest.0, "{} goes back to {}", event.subject, event.sequence);
-                *newest = (event.sequence, event.kind.clone());
-            }
-        }
-    }
-    let held = model.held.values().map(|share| {
-        let kind = if share.returned { "CouponReturned" } else { "CouponClaimed" };
-        let version = if share.returned { 2 } else { 1 };
-        (format!("{deal_id}-{}", share.rank), (version, format!("booster.promotion.v1.{kind}")))
-    });
-    assert_eq!(told, held.collect());
 }
 
 #[test]
 fn the_functions_do_what_the_model_does() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let (ground, deals, redis, keys) = runtime.block_on(async {
-        let ground = Ground::new("model").await;
-        prepare(&ground.servers()).await;
-        let servers = ground.servers();
-        let deals = Deals::new(Redis::connect(&servers, 1, promotion::LIBRARIES).await.unwrap(), &servers);
-        let redis = connect(&servers).await;
-        (ground, deals, redis, Keys::new(&servers, promotion::SERVICE))
-    });
+    let shelf = runtime.block_on(Shelf::new("model"));
     let seed = kit::clock::to_millis(kit::clock::now()).unsigned_abs();
     eprintln!("seed {seed}");
-    let config =
-        Config { cases: TRACES, rng_seed: RngSeed::Fixed(seed), failure_persistence: None, ..Config::default() };
-    let traces = (1..8_i64, prop::collection::vec(step(), 1..30));
-    let run = TestRunner::new(config).run(&traces, |(stock, steps)| {
+    let cases = if std::env::var("BOOSTER_TEST_FULL").is_ok() { TRACES.1 } else { TRACES.0 };
+    let config = Config { cases, rng_seed: RngSeed::Fixed(seed), failure_persistence: None, ..Config::default() };
+    // Some deals are open already, others open in ten minutes.
+    let opens = prop::sample::select(vec![-time::Duration::MINUTE, 10 * time::Duration::MINUTE]);
+    let traces = (1..8_i64, opens, prop::collection::vec(step(), 1..30));
+    let run = TestRunner::new(config).run(&traces, |(stock, opens, steps)| {
         runtime.block_on(async {
-            let wish = wish(stock);
-            let mut model = Model::new(stock);
-            found(deals.put(&wish).await.unwrap());
-            found(deals.arm(&wish.deal_id).await.unwrap());
+            let wish = Wish { opens_at: kit::clock::now() + opens, ..wish(stock) };
+            let mut trace = Trace::begin(&shelf, &wish).await;
             for step in &steps {
-                take(&deals, &wish.deal_id, &mut model, step).await;
+                trace.take(step).await;
             }
-            let holders = found(deals.holders(&wish.deal_id).await.unwrap());
-            let shares: HashMap<u8, Share> = holders
-                .iter()
-                .map(|(user, held)| (number(user), Share { rank: held.rank, seat: held.seat, returned: held.returned }))
-                .collect();
-            assert_eq!(shares, model.held);
-            compare_journal(&redis, &keys, &wish.deal_id, &model).await;
+            trace.end().await;
         });
         Ok(())
     });
     run.unwrap_or_else(|failure| panic!("seed {seed}: {failure}"));
-    runtime.block_on(ground.end());
+    runtime.block_on(shelf.ground.end());
 }

@@ -1,0 +1,80 @@
+//! Redis has no memory left.
+
+use std::time::{Duration, Instant};
+
+use proto::promotion::v1 as pb;
+use tokio::time::sleep;
+use tonic::Status;
+
+use super::{Field, journal};
+use crate::crowd::{Client, claiming, creating, doors, open_deal, reason};
+
+/// How long something may take that is done a few times a second.
+const SOON: Duration = Duration::from_secs(15);
+
+#[tokio::test]
+async fn without_memory_claims_are_refused_cleanly_and_what_makes_room_still_works() {
+    let field = Field::start("redis-full").await;
+    let crowd = field.crowd("full").await;
+    let mut client = doors(&field.urls()).await.remove(0);
+    open_deal(&mut client, "small", 10).await;
+    let coupon = client.claim_coupon(claiming("small", "ann")).await.unwrap().into_inner().coupon.unwrap();
+
+    crowd
+        .during(async {
+            // As long as Kafka acknowledges nothing, the journal grows.
+            field.with(|servers| servers.pause_kafka()).await;
+            sleep(Duration::from_secs(1)).await;
+            field.with(|servers| servers.fill_memory()).await;
+            assert!(entries(&field).await > 10);
+            assert_full(&mut client, &coupon).await;
+            assert_eq!(refused(client.create_deal(creating("late", 10)).await), "OVERLOADED");
+            // The journal is still read and trimmed: it is what makes room. The entry at the progress itself stays.
+            field.with(|servers| servers.resume_kafka()).await;
+            let since = Instant::now();
+            while entries(&field).await > 1 {
+                assert!(since.elapsed() < SOON, "the journal is not trimmed");
+                sleep(Duration::from_millis(100)).await;
+            }
+            assert_full(&mut client, &coupon).await;
+            field.with(|servers| servers.free_memory()).await;
+        })
+        .await;
+    crowd.assert_only(&["OK", "OVERLOADED"]);
+    assert!(crowd.reasons().contains_key("OVERLOADED"), "{:?}", crowd.reasons());
+
+    client.claim_coupon(claiming("small", "bob")).await.unwrap();
+    // What was begun is finished by the pusher.
+    let since = Instant::now();
+    while state_of(&mut client, "late").await != pb::DealState::Open {
+        assert!(since.elapsed() < SOON, "the deal is not finished");
+        sleep(Duration::from_millis(100)).await;
+    }
+    field.assert_exact(&[&crowd]).await;
+}
+
+/// Nothing new is taken; what is held can be seen and given back.
+async fn assert_full(client: &mut Client, coupon: &pb::Coupon) {
+    assert_eq!(refused(client.claim_coupon(claiming("small", "bob")).await), "OVERLOADED");
+    let returning = pb::ReturnCouponRequest { coupon_id: coupon.coupon_id.clone(), user_id: coupon.user_id.clone() };
+    let returned = client.return_coupon(returning).await.unwrap().into_inner();
+    assert_eq!(returned, pb::Coupon { state: pb::CouponState::Returned.into(), ..coupon.clone() });
+    let asked = pb::GetClaimRequest { deal_id: coupon.deal_id.clone(), user_id: coupon.user_id.clone() };
+    assert_eq!(client.get_claim(asked).await.unwrap().into_inner(), returned);
+    // What was refused has left nothing behind.
+    let asked = pb::GetClaimRequest { deal_id: coupon.deal_id.clone(), user_id: "bob".to_owned() };
+    assert_eq!(refused(client.get_claim(asked).await), "COUPON_NOT_FOUND");
+}
+
+async fn state_of(client: &mut Client, deal_id: &str) -> pb::DealState {
+    client.get_deal(pb::GetDealRequest { deal_id: deal_id.to_owned() }).await.unwrap().into_inner().state()
+}
+
+/// How many entries wait in the journal of the crowd's deal.
+async fn entries(field: &Field) -> usize {
+    field.with(|servers| servers.entries(&journal("full"))).await
+}
+
+fn refused<T: std::fmt::Debug>(reply: Result<T, Status>) -> String {
+    reason(&reply.expect_err("it is refused"))
+}
