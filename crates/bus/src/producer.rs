@@ -5,17 +5,19 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use kit::config::Servers;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::message::{Header, Headers as _, OwnedHeaders};
 use rdkafka::producer::future_producer::Delivery;
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _, PurgeConfig};
 use time::format_description::well_known::Rfc3339;
 
-use crate::event::Event;
+use crate::event::{Event, Unreadable};
 
 /// Records that librdkafka may hold; the relay waits beyond it.
 const QUEUE_RECORDS: &str = "50000";
 /// Memory that librdkafka may hold for them, in KiB.
 const QUEUE_KIB: &str = "65536";
+/// Bytes of a record, at most: Kafka takes a megabyte, and counts a little more than we do.
+pub(crate) const RECORD_BYTES: usize = 900_000;
 /// Pause before a full queue is tried again.
 const QUEUE_PAUSE: Duration = Duration::from_millis(5);
 /// How long the last records may take when a process drains.
@@ -108,9 +110,24 @@ pub(crate) async fn acknowledged(delivery: DeliveryFuture) -> anyhow::Result<Del
 
 impl<'a> Record<'a> {
     /// CloudEvents 1.0 in binary mode.
-    pub(crate) fn of(event: &'a Event, topic: &'a str) -> anyhow::Result<Self> {
-        let time = event.time.format(&Rfc3339).context("ce_time")?;
-        Ok(Self { topic, key: &event.partition_key, headers: headers(event, &time), payload: &event.payload })
+    ///
+    /// # Errors
+    /// No topic would ever take it.
+    pub(crate) fn of(event: &'a Event, topic: &'a str) -> Result<Self, Unreadable> {
+        let time = event.time.format(&Rfc3339);
+        let time = time.map_err(|error| Unreadable::new(format!("ce_time cannot be written: {error}")))?;
+        let record = Self { topic, key: &event.partition_key, headers: headers(event, &time), payload: &event.payload };
+        let bytes = record.bytes();
+        if bytes > RECORD_BYTES {
+            return Err(Unreadable::new(format!("{bytes} bytes are more than a topic takes, which is {RECORD_BYTES}")));
+        }
+        Ok(record)
+    }
+
+    /// How large it is, as good as.
+    fn bytes(&self) -> usize {
+        let headers = self.headers.iter().map(|header| header.key.len() + header.value.map_or(0, <[u8]>::len));
+        self.payload.len() + self.key.len() + headers.sum::<usize>()
     }
 }
 

@@ -28,6 +28,8 @@ use crate::producer::Producer;
 
 /// Pause after a fault before everything is begun anew.
 const BACKOFF: Duration = Duration::from_millis(500);
+/// Pause before a service of which no tag was ever stamped is looked at again.
+const UNSTAMPED: Duration = Duration::from_secs(5);
 /// How often the relay asks PostgreSQL how far the consumer has come.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// How often Kafka is asked for the lag of the consumer, at most.
@@ -40,6 +42,8 @@ const LEASE: &str = "journal";
 pub struct Relay {
     /// The service whose journals these are.
     pub service: &'static str,
+    /// The consumer that notes how far they have come.
+    pub consumer: &'static str,
     /// Where Kafka is.
     pub servers: Servers,
     /// Where the journals are.
@@ -119,6 +123,11 @@ impl Relay {
     }
 
     async fn turn(&self, told: &CancellationToken) -> anyhow::Result<()> {
+        let tags = crate::postgres::tag::all(&self.pool).await?;
+        if tags.is_empty() {
+            told.run_until_cancelled(tokio::time::sleep(UNSTAMPED)).await;
+            return Ok(());
+        }
         let mut lease = Lease::take(&self.lease, LEASE, &holder()).await?;
         let turn = Turn {
             relay: self,
@@ -128,7 +137,6 @@ impl Relay {
             progress: Mutex::new(crate::postgres::journal::progress(&self.pool).await?),
             caught_up: tokio::sync::Mutex::default(),
         };
-        let tags = crate::postgres::tag::all(&self.pool).await?;
         let relays = first_error(tags.into_keys().map(|tag| tag::relay(&turn, tag)));
         tokio::select! {
             ended = relays => ended,
@@ -164,7 +172,7 @@ impl Turn<'_> {
         if let Some((_, answer)) = last.filter(|(asked, _)| asked.elapsed() < LAG_EVERY) {
             return answer;
         }
-        let group = self.relay.servers.prefixed(self.relay.service);
+        let group = self.relay.servers.prefixed(self.relay.consumer);
         let answer = lag::has_none(&self.relay.servers, &group, &self.topic).await.unwrap_or_else(|error| {
             tracing::debug!(cause = format!("{error:#}"), "the lag of the consumer is not known now");
             false

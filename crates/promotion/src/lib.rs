@@ -67,6 +67,7 @@ pub async fn run(servers: &Servers, process: &Process) -> anyhow::Result<()> {
 fn relay(servers: &Servers, redis: Redis, pool: kit::postgres::Pool, bell: Bell) -> anyhow::Result<Relay> {
     Ok(Relay {
         service: SERVICE,
+        consumer: SERVICE,
         servers: servers.clone(),
         redis,
         keys: Keys::new(servers, SERVICE),

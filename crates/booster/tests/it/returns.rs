@@ -86,7 +86,8 @@ impl Deal {
         let (first, second) = (self.holders.pop().unwrap(), self.holders.pop().unwrap());
         let pause = Duration::from_millis(self.random.random_range(0..30));
         let (one, other) = (&doors[round / 2 % 2], &doors[(round / 2 + 1) % 2]);
-        let (returns, claims) = if round.is_multiple_of(2) { ([one, other], [one, other]) } else { ([one; 2], [other; 2]) };
+        let (returns, claims) =
+            if round.is_multiple_of(2) { ([one, other], [one, other]) } else { ([one; 2], [other; 2]) };
         let won = AtomicUsize::new(0);
         give_back(returns[0].clone(), &first).await;
         let begun = Instant::now();

@@ -1,7 +1,7 @@
 //! One batch: inbox, effects, progress and what must be parked, in one transaction. A batch with a bad event is divided
 //! until the bad one stands alone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -55,23 +55,33 @@ impl<E: Effects> Reader<E> {
         let mut keys: Vec<String> = batch.iter().map(Received::parking_key).collect();
         keys.sort();
         keys.dedup();
-        let waiting = parked::keys(&mut tx, &consumer.name, &keys).await?;
+        let mut waiting = parked::keys(&mut tx, &consumer.name, &keys).await?;
+        let seen = self.seen(&mut tx, batch, &waiting).await?;
 
         let (mut good, mut bad) = (Vec::new(), Vec::new());
         for received in batch {
             let why = match (&received.event, cause) {
-                (_, Some(cause)) => Some(cause.to_owned()),
-                (Err(unreadable), None) => Some(unreadable.clone()),
-                (Ok(event), None) => self.out_of_span(event),
-            };
-            match (&received.event, why) {
-                (_, Some(why)) => bad.push((received, why)),
-                (Ok(_), None) if waiting.contains(&received.parking_key()) => {
-                    bad.push((received, "an earlier event of the same key is parked".to_owned()));
+                // What has taken effect is not parked when it comes again, whatever came behind it.
+                (Ok(event), _) if seen.contains(&event.id) => {
+                    good.push(event);
+                    continue;
                 }
-                (Ok(event), None) => good.push(event),
-                (Err(_), None) => {}
-            }
+                (_, Some(cause)) => cause.to_owned(),
+                (Err(unreadable), None) => unreadable.clone(),
+                (Ok(event), None) => match self.out_of_span(event) {
+                    Some(why) => why,
+                    None if waiting.contains(&received.parking_key()) => {
+                        "an earlier event of the same key is parked".to_owned()
+                    }
+                    None => {
+                        good.push(event);
+                        continue;
+                    }
+                },
+            };
+            // Later ones of this batch wait behind it, too.
+            waiting.insert(received.parking_key());
+            bad.push((received, why));
         }
         let first = self.first(&mut tx, &good).await?;
         if !first.is_empty() {
@@ -84,6 +94,24 @@ impl<E: Effects> Reader<E> {
         commit(tx).await?;
         count(&consumer.name, first.len(), good.len() - first.len(), bad.len());
         Ok(())
+    }
+
+    /// Of the events whose key has something parked, those that have taken effect.
+    async fn seen(
+        &self,
+        tx: &mut kit::postgres::Tx,
+        batch: &[Received],
+        waiting: &HashSet<String>,
+    ) -> Result<HashSet<String>, Failed> {
+        if waiting.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let keyed = batch.iter().filter(|received| waiting.contains(&received.parking_key()));
+        let (ids, times): (Vec<_>, Vec<_>) = keyed
+            .filter_map(|received| received.event.as_ref().ok())
+            .map(|event| (event.id.clone(), event.time))
+            .unzip();
+        Ok(inbox::seen(tx, &self.consumer.name, &ids, &times).await?)
     }
 
     /// Those that the inbox has not seen. Of two with the same id in one batch the first counts.

@@ -1,5 +1,7 @@
 //! One record of a topic, read as an event or kept as it is.
 
+use std::panic::AssertUnwindSafe;
+
 use bytes::Bytes;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use time::OffsetDateTime;
@@ -23,17 +25,14 @@ pub(super) struct Received {
 
 impl Received {
     pub(super) fn new(message: &BorrowedMessage<'_>) -> Self {
-        let headers: Vec<(String, String)> = message
-            .headers()
-            .map(|headers| {
-                headers
-                    .iter()
-                    .map(|header| (plain(header.key.as_bytes()), plain(header.value.unwrap_or_default())))
-                    .collect()
-            })
-            .unwrap_or_default();
         let payload = Bytes::copy_from_slice(message.payload().unwrap_or_default());
-        let event = event(&headers, payload.clone()).map_err(|unreadable| unreadable.to_string());
+        let (headers, event) = match headers(message) {
+            Ok(headers) => {
+                let event = event(&headers, payload.clone()).map_err(|unreadable| unreadable.to_string());
+                (headers.iter().map(|(name, value)| (plain(name.as_bytes()), plain(value))).collect(), event)
+            }
+            Err(unreadable) => (Vec::new(), Err(unreadable.to_string())),
+        };
         Self {
             topic: message.topic().to_owned(),
             partition: message.partition(),
@@ -58,13 +57,29 @@ fn plain(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).replace('\0', "\u{fffd}")
 }
 
-fn event(headers: &[(String, String)], payload: Bytes) -> Result<Event, Unreadable> {
-    let optional = |name: &str| headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-    let text = |name: &str| match optional(name) {
-        Some(value) if value.len() > HEADER_LONGEST => Err(Unreadable::new(format!("the header {name} is too long"))),
-        Some(value) => Ok(value),
-        None => Err(Unreadable::new(format!("the header {name} is missing"))),
+/// The headers as they are. Kafka's client panics where a name is not text.
+fn headers(message: &BorrowedMessage<'_>) -> Result<Vec<(String, Vec<u8>)>, Unreadable> {
+    let read = || {
+        let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+        headers.map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec())).collect()
     };
+    std::panic::catch_unwind(AssertUnwindSafe(read))
+        .map_err(|_| Unreadable::new("the headers cannot be read: the name of one is not text"))
+}
+
+fn event(headers: &[(String, Vec<u8>)], payload: Bytes) -> Result<Event, Unreadable> {
+    let optional = |name: &str| match headers.iter().find(|(key, _)| key == name) {
+        Some((_, value)) if value.len() > HEADER_LONGEST => {
+            Err(Unreadable::new(format!("the header {name} is too long")))
+        }
+        // What is not text would have to be changed to be kept, and might then be taken for something else.
+        Some((_, value)) => match std::str::from_utf8(value) {
+            Ok(text) if !text.contains('\0') => Ok(Some(text.to_owned())),
+            Ok(_) | Err(_) => Err(Unreadable::new(format!("the header {name} is not text"))),
+        },
+        None => Ok(None),
+    };
+    let text = |name: &str| optional(name)?.ok_or_else(|| Unreadable::new(format!("the header {name} is missing")));
     let time = OffsetDateTime::parse(&text("ce_time")?, &Rfc3339)
         .map_err(|_| Unreadable::new("ce_time is not a time (RFC 3339)"))?;
     let sequence = text("ce_sequence")?.parse().map_err(|_| Unreadable::new("ce_sequence is not a whole number"))?;
@@ -76,7 +91,8 @@ fn event(headers: &[(String, String)], payload: Bytes) -> Result<Event, Unreadab
         time,
         sequence,
         partition_key: text("ce_partitionkey")?,
-        traceparent: optional("traceparent"),
+        // What it was for is worth nothing where it cannot be read.
+        traceparent: optional("traceparent").ok().flatten(),
         payload,
     })
 }
@@ -85,7 +101,7 @@ fn event(headers: &[(String, String)], payload: Bytes) -> Result<Event, Unreadab
 mod tests {
     use super::*;
 
-    fn headers(changed: Option<(&str, &str)>) -> Vec<(String, String)> {
+    fn headers(changed: Option<(&str, &str)>) -> Vec<(String, Vec<u8>)> {
         let whole = [
             ("ce_id", "promotion/1/1/5-0/0"),
             ("ce_type", "booster.promotion.v1.CouponClaimed"),
@@ -99,7 +115,7 @@ mod tests {
             Some((other, new)) if other == name => new.to_owned(),
             Some(_) | None => value.to_owned(),
         };
-        whole.iter().map(|(name, text)| ((*name).to_owned(), value(name, text))).collect()
+        whole.iter().map(|(name, text)| ((*name).to_owned(), value(name, text).into_bytes())).collect()
     }
 
     #[test]
@@ -111,7 +127,7 @@ mod tests {
     #[test]
     fn what_postgres_could_not_keep_is_not_an_event() {
         let long = "x".repeat(HEADER_LONGEST + 1);
-        for changed in [("ce_id", long.as_str()), ("ce_time", "yesterday"), ("ce_sequence", "1.5")] {
+        for changed in [("ce_id", long.as_str()), ("ce_id", "a\0b"), ("ce_time", "yesterday"), ("ce_sequence", "1.5")] {
             assert!(event(&headers(Some(changed)), Bytes::new()).is_err(), "{changed:?}");
         }
         let mut gone = headers(None);

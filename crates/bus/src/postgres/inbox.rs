@@ -34,6 +34,26 @@ pub(crate) async fn note(
     Ok(first.into_iter().collect())
 }
 
+/// Which of the events have been noted before.
+pub(crate) async fn seen(
+    tx: &mut Tx,
+    consumer: &str,
+    ids: &[String],
+    times: &[OffsetDateTime],
+) -> Result<HashSet<String>, Failure> {
+    let seen = sqlx::query_scalar!(
+        "SELECT ce_id FROM inbox
+         JOIN UNNEST($2::text[], $3::timestamptz[]) AS asked (id, at) ON ce_id = id AND ce_time = at
+         WHERE consumer = $1",
+        consumer,
+        ids,
+        times,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(seen.into_iter().collect())
+}
+
 /// Makes the partitions from [`DAYS_BACK`] (only where the inbox is new) to [`DAYS_AHEAD`], and drops those that are older
 /// than [`DAYS_KEPT`]. Two processes that do it at once wait for each other. Returns what the inbox reaches then.
 pub(crate) async fn make_partitions(

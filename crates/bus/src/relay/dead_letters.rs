@@ -8,7 +8,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 
 use super::Relay;
 use crate::postgres::parked::{self, Uncopied};
-use crate::producer::{Producer, Record, acknowledged};
+use crate::producer::{Producer, RECORD_BYTES, Record, acknowledged};
 
 /// How often the relay looks for what was parked.
 const LOOK: Duration = Duration::from_secs(1);
@@ -18,8 +18,8 @@ const AGAIN: Duration = Duration::from_secs(5);
 const DELIVERY: Duration = Duration::from_secs(30);
 /// Events copied at once.
 const PAGE: i64 = 100;
-/// Bytes of a copy, at most: Kafka takes a megabyte. Of a larger event only what is known of it is copied.
-const COPY_BYTES: usize = 900_000;
+/// Room for what a copy says of where the event came from, in bytes. Of an event that leaves less only that is copied.
+const ABOUT_BYTES: usize = 10_000;
 /// Bytes of a cause in a header, at most.
 const CAUSE_BYTES: usize = 1_024;
 
@@ -59,7 +59,7 @@ async fn send(relay: &Relay, producer: &Producer, page: &[Uncopied]) -> anyhow::
         // An entry of a journal never was on a topic: it would have come to this one.
         let from = if uncopied.consumer == relay.parking_name() { &own } else { &event.topic };
         let topic = crate::topic::dead_letters(from);
-        let is_small = event.payload.len() + event.headers.to_string().len() < COPY_BYTES;
+        let is_small = event.payload.len() + event.headers.to_string().len() + ABOUT_BYTES < RECORD_BYTES;
         let headers = headers(uncopied, is_small);
         let payload = if is_small { event.payload.as_slice() } else { &[] };
         let record = Record { topic: &topic, key: &event.parking_key, headers, payload };

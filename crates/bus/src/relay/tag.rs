@@ -155,9 +155,11 @@ impl<'a> Journal<'a> {
         Ok(())
     }
 
-    /// What the entry tells. One that cannot be read is parked, and the journal goes on.
+    /// What the entry tells. One that cannot be read, or that no topic would take, is parked, and the journal goes on.
     async fn events(&self, entry: &Entry) -> anyhow::Result<Vec<Event>> {
-        match (self.turn.relay.events)(entry) {
+        let events = (self.turn.relay.events)(entry);
+        let fits = |event: &Event| Record::of(event, &self.turn.topic).map(drop);
+        match events.and_then(|events| events.iter().try_for_each(fits).map(|()| events)) {
             Ok(events) => Ok(events),
             Err(unreadable) => {
                 self.park(entry, &unreadable.to_string()).await?;
@@ -177,7 +179,7 @@ impl<'a> Journal<'a> {
             parking_key: entry.position.entry.to_string(),
             topic: relay.keys.journal(self.tag),
             partition: i32::from(self.tag.number()),
-            offset: (entry.position.entry.ms.cast_signed() << 12) | (entry.position.entry.seq.cast_signed() & 0xfff),
+            offset: offset(entry.position.entry),
             headers: fields.into(),
             payload: Vec::new(),
             cause: cause.to_owned(),
@@ -222,9 +224,9 @@ impl<'a> Journal<'a> {
     /// progress still stands, everything after it is sent again; a consumer that is merely slow, or away, is waited for.
     async fn watch_standstill(&mut self) {
         let progress = self.turn.progress(self.tag);
-        if progress != self.stood.0 || progress >= self.mark {
+        if progress != self.stood.0 || progress >= self.told {
             self.stood = (progress, Instant::now());
-        } else if self.stood.1.elapsed() > STANDSTILL && self.parked.is_none() {
+        } else if self.stood.1.elapsed() > STANDSTILL {
             self.stood.1 = Instant::now();
             if self.turn.has_caught_up().await {
                 tracing::warn!(tag = %self.tag, progress = %progress.entry, mark = %self.mark.entry, "sending again what has not arrived");
@@ -240,6 +242,11 @@ impl<'a> Journal<'a> {
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// The entry's id in one number: milliseconds, and the lowest 20 bits of what counts within them.
+fn offset(entry: EntryId) -> i64 {
+    (entry.ms.cast_signed() << 20) | (entry.seq.cast_signed() & 0xf_ffff)
 }
 
 fn describe(error: &JournalError) -> String {
