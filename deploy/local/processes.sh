@@ -124,7 +124,8 @@ require_port() {
   local deadline=$((SECONDS + 5)) owner
   until port_is_free "$1"; do
     owner=$(owner_of_port "$1")
-    [[ $owner != pid* ]] && ((SECONDS < deadline)) ||
+    # Finding the owner may take seconds, in which the port may have become free.
+    [[ $owner != pid* ]] && ((SECONDS < deadline)) || port_is_free "$1" ||
       fail "port $1 is already in use by $owner. End that process, or choose another port with $2."
     sleep 0.1
   done

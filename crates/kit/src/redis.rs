@@ -47,8 +47,9 @@ pub enum CallError {
     /// The function, or the way it was called, is wrong. Functions check everything before they write: nothing happened.
     #[error("Redis refused the call")]
     Broken(#[source] RedisError),
-    /// The slot is on its way from one node to another, for longer than a call waits for it: nothing happened.
-    #[error("the slot is moving to another Redis node")]
+    /// The slot is on its way from one node to another, or its node has only just come back, for longer than a call waits for
+    /// it: nothing happened.
+    #[error("no Redis node serves the slot now")]
     Moving(#[source] RedisError),
     /// A node has come back with settings that would lose what it acknowledges: nothing was sent.
     #[error("a Redis node has settings that lose claims")]
@@ -188,6 +189,9 @@ impl<R> From<CallError> for Error<R> {
     }
 }
 
+/// What the library says of MOVED and ASK, as it follows no redirection (see `builder`).
+const REDIRECTED: &str = "Too many redirections.";
+
 fn is_missing_function(error: &RedisError) -> bool {
     error.details().starts_with("ERR Function not found")
 }
@@ -197,8 +201,7 @@ fn classify(error: RedisError) -> CallError {
     let details = error.details();
     if details.starts_with("OOM") {
         CallError::Full
-    } else if details.starts_with("TRYAGAIN") || details == "Too many redirections." {
-        // The library follows no redirection (see `builder`): that is what it says of MOVED and ASK.
+    } else if ["TRYAGAIN", "CLUSTERDOWN"].iter().any(|word| details.starts_with(word)) || details == REDIRECTED {
         CallError::Moving(error)
     } else if details.starts_with("ERR") || *error.kind() == ErrorKind::InvalidArgument {
         CallError::Broken(error)
