@@ -44,7 +44,7 @@ async fn a_topic_that_is_replayed_from_its_start_changes_nothing() {
     }
     for replay in 1..=REPLAYS {
         if replay == REPLAYS {
-            // Rows alone, without the inbox, know what is newer; and the inbox comes to be what it was.
+            // Without the inbox, too, the same events lead to the same rows; and the inbox comes to be what it was.
             let forget = sqlx::raw_sql("TRUNCATE promotion.inbox");
             forget.execute(&mut connect(&ground).await).await.unwrap();
         }

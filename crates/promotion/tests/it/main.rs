@@ -5,6 +5,7 @@ mod service;
 mod shelf;
 
 mod audit;
+mod bounds;
 mod claim;
 mod clock;
 mod create;
