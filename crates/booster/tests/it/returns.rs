@@ -21,8 +21,9 @@ const DEALS: usize = 8;
 const STOCK: i64 = 4;
 /// Users who want what comes free.
 const CONTENDERS: usize = 8;
-/// How soon it must be theirs.
+/// How soon it must be theirs, and how much later that may be seen on a busy machine.
 const CLAIMABLE: Duration = Duration::from_secs(1);
+const SEEN: Duration = Duration::from_millis(500);
 /// How long a process may take until it answers from memory; it reads a deal every two seconds at most.
 const WARM: Duration = Duration::from_secs(10);
 
@@ -105,7 +106,7 @@ impl Deal {
         assert_eq!(winners.len(), 2, "{} of round {round}: {winners:?} won", self.deal_id);
         let last = winners.iter().map(|(_, _, at)| at.duration_since(begun)).max().unwrap();
         assert!(
-            last < returned_after + CLAIMABLE,
+            last < returned_after + CLAIMABLE + SEEN,
             "{}: returned after {returned_after:?}, won after {last:?}",
             self.deal_id
         );
