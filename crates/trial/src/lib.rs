@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod rush;
+pub mod bench;
 pub mod process;
 pub mod chaos;
 pub mod servers;
