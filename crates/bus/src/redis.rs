@@ -20,8 +20,8 @@ pub const LIBRARY: Library =
 pub(crate) enum Read {
     /// This node may not serve the tag.
     Frozen,
-    /// Entries in order, and what the journal holds in all.
-    Entries { epoch: i64, length: i64, entries: Vec<Entry> },
+    /// Entries in order, how many the journal holds in all, and the highest that it ever held.
+    Entries { epoch: i64, length: i64, last: EntryId, entries: Vec<Entry> },
 }
 
 /// Why a journal could not be read or stamped.
@@ -53,9 +53,10 @@ pub(crate) async fn read(
     }
     let epoch = number(parts.next())?;
     let length = number(parts.next())?;
+    let last = status(parts.next())?.parse().map_err(anyhow::Error::new)?;
     let list = parts.next().context("the reply has no entries")?;
     let entries = list.into_array().into_iter().map(|entry| one(tag, epoch, entry)).collect::<Result<_, _>>()?;
-    Ok(Read::Entries { epoch, length, entries })
+    Ok(Read::Entries { epoch, length, last, entries })
 }
 
 /// The highest entry of a tag; nothing where this node may not serve it.
@@ -107,6 +108,12 @@ pub(crate) async fn fence(redis: &Redis, keys: &Keys, tag: Tag) -> Result<Stamp,
 pub(crate) async fn allow(redis: &Redis, keys: &Keys, tag: Tag, node_id: &str) -> Result<bool, JournalError> {
     let reply = call(redis, keys, tag, "bus_allow_2", vec![Value::from(node_id)]).await?;
     Ok(status(reply.into_array().into_iter().next())? == "OK")
+}
+
+/// Forbids the node that serves the tag now, unless another epoch has begun.
+pub(crate) async fn close(redis: &Redis, keys: &Keys, tag: Tag, epoch: i64) -> Result<(), JournalError> {
+    call(redis, keys, tag, "bus_close_2", vec![Value::from(epoch.to_string())]).await?;
+    Ok(())
 }
 
 /// Allows the node that was seen, and no other. With `drained`, drops what the journal holds. False where the tag has moved on.

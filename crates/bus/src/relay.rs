@@ -28,8 +28,6 @@ use crate::producer::Producer;
 
 /// Pause after a fault before everything is begun anew.
 const BACKOFF: Duration = Duration::from_millis(500);
-/// Pause before a service of which no tag was ever stamped is looked at again.
-const UNSTAMPED: Duration = Duration::from_secs(5);
 /// How often the relay asks PostgreSQL how far the consumer has come.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// How often Kafka is asked for the lag of the consumer, at most.
@@ -99,6 +97,8 @@ struct Turn<'a> {
     producer: Producer,
     /// Marks that have moved since they were last written down.
     marks: Mutex<HashMap<Tag, Position>>,
+    /// Marks as holders before this one left them.
+    left: HashMap<Tag, Position>,
     /// How far the consumer has come, as PostgreSQL last said.
     progress: Mutex<HashMap<Tag, Position>>,
     /// When Kafka was last asked whether the consumer has read everything, and what it said.
@@ -115,7 +115,7 @@ impl Relay {
     /// what PostgreSQL has.
     async fn run(&self, told: CancellationToken) {
         while !told.is_cancelled() {
-            if let Some(Err(error)) = told.run_until_cancelled(self.turn(&told)).await {
+            if let Err(error) = self.turn(&told).await {
                 tracing::warn!(cause = format!("{error:#}"), "the relay begins anew");
                 told.run_until_cancelled(tokio::time::sleep(BACKOFF)).await;
             }
@@ -123,21 +123,20 @@ impl Relay {
     }
 
     async fn turn(&self, told: &CancellationToken) -> anyhow::Result<()> {
-        let tags = crate::postgres::tag::all(&self.pool).await?;
-        if tags.is_empty() {
-            told.run_until_cancelled(tokio::time::sleep(UNSTAMPED)).await;
-            return Ok(());
-        }
-        let mut lease = Lease::take(&self.lease, LEASE, &holder()).await?;
+        let taken = told.run_until_cancelled(Lease::take(&self.lease, LEASE, &holder())).await;
+        let Some(taken) = taken else { return Ok(()) };
+        let mut lease = taken?;
         let turn = Turn {
             relay: self,
             topic: crate::topic::events(&self.servers, self.service),
             producer: Producer::new(&self.servers, self.delivery_timeout)?,
             marks: Mutex::default(),
+            left: crate::postgres::journal::marks(&self.pool).await?,
             progress: Mutex::new(crate::postgres::journal::progress(&self.pool).await?),
             caught_up: tokio::sync::Mutex::default(),
         };
-        let relays = first_error(tags.into_keys().map(|tag| tag::relay(&turn, tag)));
+        // One that was not stamped yet is frozen, and is looked at again and again.
+        let relays = first_error(Tag::all().map(|tag| tag::relay(&turn, tag)));
         tokio::select! {
             ended = relays => ended,
             ended = turn.follow_progress() => ended,

@@ -15,6 +15,9 @@ pub const PARTITIONS: i32 = 8;
 const REPLICAS: usize = 3;
 /// How long a topic keeps an event, in milliseconds: seven days. The inbox remembers longer.
 const RETENTION_MS: &str = "604800000";
+/// How long a segment of a topic is written to, in milliseconds: a day. Only whole segments are removed, so that an event may
+/// stay for eight days, and the inbox remembers ten.
+const SEGMENT_MS: &str = "86400000";
 /// How long one admin request may take.
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -49,6 +52,7 @@ pub async fn make(servers: &Servers, service: &str) -> anyhow::Result<Option<Str
         NewTopic::new(name, PARTITIONS, TopicReplication::Fixed(i32::try_from(replicas).unwrap_or(1)))
             .set("message.timestamp.type", "LogAppendTime")
             .set("retention.ms", RETENTION_MS)
+            .set("segment.ms", SEGMENT_MS)
             .set("min.insync.replicas", &in_sync)
     });
     let options = AdminOptions::new().operation_timeout(Some(ADMIN_TIMEOUT));

@@ -37,6 +37,8 @@ const LANE_BUFFER: usize = 10_000;
 /// How long a call is sent again while its slot moves from one node to another, and the pause between.
 const MOVING_MOST: Duration = Duration::from_millis(500);
 const MOVING_PAUSE: Duration = Duration::from_millis(10);
+/// How often one call loads functions that are missing: somebody may flush them again meanwhile.
+const LOADS_MOST: u32 = 16;
 
 /// Why a call brought no answer.
 #[derive(Debug, thiserror::Error)]
@@ -156,18 +158,18 @@ impl Lane {
             return Err(CallError::Unsafe);
         }
         let begun = Instant::now();
-        let mut loaded = false;
+        let mut loads = 0;
         loop {
             let error = match self.client.fcall(function, keys.clone(), args.clone()).await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            if is_missing_function(&error) && !loaded {
+            if is_missing_function(&error) && loads < LOADS_MOST {
                 tracing::info!(function, "a Redis node has lost its functions: loading them again");
                 for library in self.libraries.iter() {
                     library.load_for(&self.client, keys.first()).await.map_err(CallError::Unknown)?;
                 }
-                loaded = true;
+                loads += 1;
                 continue;
             }
             let error = classify(error);

@@ -157,6 +157,11 @@ impl Claims {
         }
     }
 
+    /// The deal has just been made, or is about to be.
+    pub fn know(&self, deal_id: &DealId) {
+        self.unknown.lock().unwrap_or_else(PoisonError::into_inner).remove(deal_id);
+    }
+
     fn is_unknown(&self, deal_id: &DealId) -> bool {
         let unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
         !unknown.is_empty() && unknown.get(deal_id).is_some_and(|since| since.elapsed() < UNKNOWN_FOR)

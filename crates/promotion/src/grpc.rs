@@ -58,7 +58,9 @@ impl PromotionService for Promotion {
     async fn create_deal(&self, request: Request<pb::CreateDealRequest>) -> Result<Response<pb::Deal>, Status> {
         answer(until(&request, CALL_TIME), async {
             let (wish, request) = request::create_deal(request.into_inner())?;
-            Ok(reply::deal(&schedule::create(&self.pool, &self.deals, wish, request).await?))
+            let deal = schedule::create(&self.pool, &self.deals, wish, request).await?;
+            self.claims.know(&deal.wish.deal_id);
+            Ok(reply::deal(&deal))
         })
         .await
     }

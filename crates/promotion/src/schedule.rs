@@ -6,6 +6,7 @@ use std::time::Duration;
 use bus::journal::Tag;
 use kit::error::{Error, Fault};
 use kit::postgres::Pool;
+use kit::redis::CallError;
 use tokio_util::sync::CancellationToken;
 
 use crate::deal::{Deal, DealId, Refusal, RequestId, Wish};
@@ -66,7 +67,7 @@ pub async fn run_pusher(pool: Pool, deals: Deals, told: CancellationToken) -> an
     while told.run_until_cancelled(tokio::time::sleep(PUSH_EVERY)).await.is_some() {
         let outcomes = [push_pending(&pool, &deals).await, forget(&pool).await];
         for error in outcomes.into_iter().filter_map(Result::err) {
-            tracing::warn!(cause = error.to_string(), "what was begun could not be finished now");
+            tracing::warn!(cause = chain(&error), "what was begun could not be finished now");
         }
     }
     Ok(())
@@ -84,10 +85,17 @@ async fn push_pending(pool: &Pool, deals: &Deals) -> Result<(), Error<Refusal>> 
             match push(pool, deals, row).await {
                 Ok(_) => tracing::info!(deal = %deal_id, "a deal that was begun is finished"),
                 Err(Error::Refused(refusal)) => tracing::warn!(deal = %deal_id, ?refusal, "a deal cannot be finished"),
-                Err(error) => return Err(error),
+                // Its Redis node may be away; those of the others need not be.
+                Err(error) => tracing::warn!(deal = %deal_id, cause = chain(&error), "a deal cannot be finished now"),
             }
         }
     }
+}
+
+/// What happened, and why, in one line.
+fn chain(error: &Error<Refusal>) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 async fn forget(pool: &Pool) -> Result<(), Error<Refusal>> {
@@ -100,11 +108,11 @@ async fn forget(pool: &Pool) -> Result<(), Error<Refusal>> {
 async fn push(pool: &Pool, deals: &Deals, row: &Row) -> Result<Option<Refusal>, Error<Refusal>> {
     let deal_id = &row.wish.deal_id;
     if !row.armed {
-        there(deals.put(&row.wish).await?)?;
+        there(deals.put(&row.wish).await)?;
         rows::armed(pool, deal_id).await?;
     }
-    there(deals.arm(deal_id).await?)?;
-    let updated = there(deals.update(deal_id, row.version, row.wanted_stock).await?)?;
+    there(deals.arm(deal_id).await)?;
+    let updated = there(deals.update(deal_id, row.version, row.wanted_stock).await)?;
     rows::applied(pool, deal_id, row.version, updated.stock).await?;
     if updated.refusal.is_none() && updated.stock < row.wanted_stock {
         return Err(Error::Unavailable(Fault::new("a newer order was decided first, and this one passed over")));
@@ -112,10 +120,13 @@ async fn push(pool: &Pool, deals: &Deals, row: &Row) -> Result<Option<Refusal>, 
     Ok(updated.refusal)
 }
 
-/// A deal that is missing was noted as armed and is lost.
-fn there<T>(answer: Answer<T>) -> Result<T, Error<Refusal>> {
+/// A deal that is missing was noted as armed and is lost. Where Redis has no room, the order is written down already, and the
+/// pusher will finish it: nobody may be told that nothing happened.
+fn there<T>(answer: Result<Answer<T>, CallError>) -> Result<T, Error<Refusal>> {
     match answer {
-        Answer::Found(found) => Ok(found),
-        Answer::Frozen | Answer::Missing => Err(Refusal::Frozen.into()),
+        Ok(Answer::Found(found)) => Ok(found),
+        Ok(Answer::Frozen | Answer::Missing) => Err(Refusal::Frozen.into()),
+        Err(full @ CallError::Full) => Err(Error::unavailable(full)),
+        Err(error) => Err(error.into()),
     }
 }

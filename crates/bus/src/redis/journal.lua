@@ -4,10 +4,11 @@
 
 -- Entries from a position on.
 -- ARGV  1 first id, "(" in front of it excludes it  2 how many at most
--- ->    { "OK", epoch, length, { id, { field, value, ... } }, ... } or { "FROZEN" }
+-- ->    { "OK", epoch, length, highest id ever, { { id, { field, value, ... } }, ... } } or { "FROZEN" }
 local function read(keys, args, tag)
   local entries = redis.call('XRANGE', keys[2], args[1], '+', 'COUNT', args[2])
-  return { 'OK', tag.epoch, redis.call('XLEN', keys[2]), entries }
+  local last, length = extent(keys[2])
+  return { 'OK', tag.epoch, length, last, entries }
 end
 
 -- The highest entry that the journal holds; the one at the progress itself is never dropped.

@@ -60,6 +60,17 @@ local function allow(keys, args)
   return { 'OK' }
 end
 
+-- Forbids this node: what it holds is older than what others have seen of it.
+-- ARGV  1 epoch that this is so in
+-- ->    { "OK" } or { "FROZEN" }
+local function close(keys, args, tag)
+  if tag.epoch ~= tonumber(args[1]) then
+    return { 'FROZEN' }
+  end
+  redis.call('HDEL', keys[1], 'node:' .. redis.call('CLUSTER', 'MYID'))
+  return { 'OK' }
+end
+
 -- Allows this node, and no other. Nothing happens where the tag has meanwhile moved to another node, or has a newer epoch.
 -- ARGV  1 id of this node, as it was seen  2 journal id  3 epoch  4 "1" where every entry of the journal is known elsewhere
 -- ->    { "OK" } or { "MOVED" }
@@ -84,4 +95,5 @@ end
 redis.register_function('bus_stamp_2', stamp)
 redis.register_function({ function_name = 'bus_fence_2', callback = look, flags = { 'no-writes' } })
 redis.register_function({ function_name = 'bus_allow_2', callback = fenced(allow), flags = { 'allow-oom' } })
+redis.register_function({ function_name = 'bus_close_2', callback = fenced(close), flags = { 'allow-oom' } })
 redis.register_function({ function_name = 'bus_release_2', callback = release, flags = { 'allow-oom' } })

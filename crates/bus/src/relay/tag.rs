@@ -23,16 +23,22 @@ const LOOK: Duration = Duration::from_millis(250);
 const PAUSE: Duration = Duration::from_millis(500);
 /// How often a journal is trimmed.
 const TRIM_EVERY: Duration = Duration::from_secs(1);
+/// Journal entries that may be parked, of all tags together; beyond it a journal waits where it stands.
+const PARKED_MOST: i64 = 10_000;
+/// Pause before a journal that waits for an operator looks again.
+const PARKED_PAUSE: Duration = Duration::from_secs(10);
 /// How long a consumer may stand still below the mark before everything after its progress is sent again.
 const STANDSTILL: Duration = Duration::from_secs(10);
 
 /// Relays one journal until something fails.
 pub(super) async fn relay(turn: &Turn<'_>, tag: Tag) -> anyhow::Result<()> {
     let mut journal = Journal::new(turn, tag);
-    journal.begin().await;
     loop {
         match journal.read().await {
-            Ok(Read::Entries { epoch, length, entries }) => {
+            Ok(Read::Entries { epoch, last, .. }) if journal.seen().epoch == epoch && last < journal.seen().entry => {
+                journal.close(last).await;
+            }
+            Ok(Read::Entries { epoch, length, entries, .. }) => {
                 let labels = [("service", turn.relay.service.to_owned()), ("tag", tag.to_string())];
                 metrics::gauge!("booster_journal_entries", &labels).set(gauge(length));
                 if journal.enter(epoch) {
@@ -92,21 +98,20 @@ impl<'a> Journal<'a> {
         }
     }
 
-    /// Progress that is ahead of all that the journal ever held cannot be believed: what follows would never be sent.
-    async fn begin(&mut self) {
-        let relay = self.turn.relay;
-        loop {
-            match redis::fence(&relay.redis, &relay.keys, self.tag).await {
-                Ok(stamp) if stamp.epoch == self.next.epoch && stamp.last < self.next.entry => {
-                    let (progress, last) = (self.next.entry, stamp.last);
-                    tracing::error!(tag = %self.tag, %progress, %last, "progress is ahead of the journal: all of it is sent again");
-                    self.next.entry = EntryId::default();
-                    return;
-                }
-                Ok(_) => return,
-                Err(error) => self.pause(&describe(&error)).await,
-            }
+    /// A journal that does not reach as far as what was acknowledged or has taken effect has gone back in time: its node came back
+    /// on an older disk, and would give ranks out a second time. It is frozen until an operator has looked.
+    async fn close(&mut self, last: EntryId) {
+        let (relay, seen) = (self.turn.relay, self.seen());
+        tracing::error!(tag = %self.tag, seen = %seen.entry, %last, "a journal has lost entries that had left it: the tag is frozen");
+        if let Err(error) = redis::close(&relay.redis, &relay.keys, self.tag, seen.epoch).await {
+            self.pause(&describe(&error)).await;
         }
+    }
+
+    /// The highest entry that is known to have been there.
+    fn seen(&self) -> Position {
+        let left = self.turn.left.get(&self.tag).copied().unwrap_or_default();
+        self.next.max(self.mark).max(left).max(self.turn.progress(self.tag))
     }
 
     async fn read(&self) -> Result<Read, JournalError> {
@@ -133,6 +138,8 @@ impl<'a> Journal<'a> {
         let Some(last) = entries.last().map(|entry| entry.position) else { return Ok(()) };
         let mut deliveries = Vec::new();
         for entry in &entries {
+            // An entry may tell hundreds of events, and others share this thread.
+            tokio::task::yield_now().await;
             let events = self.events(entry).await?;
             if events.is_empty() {
                 self.parked = Some(entry.position);
@@ -185,9 +192,17 @@ impl<'a> Journal<'a> {
             cause: cause.to_owned(),
             attempts: 1,
         };
-        let mut tx = kit::postgres::begin(&relay.pool).await?;
-        let new = parked::park(&mut tx, &relay.parking_name(), &parked).await?;
-        kit::postgres::commit(tx).await?;
+        let name = relay.parking_name();
+        let new = loop {
+            let mut tx = kit::postgres::begin(&relay.pool).await?;
+            if parked::count(&mut tx, &name).await? < PARKED_MOST {
+                let new = parked::park(&mut tx, &name, &parked).await?;
+                kit::postgres::commit(tx).await?;
+                break new;
+            }
+            tracing::error!(tag = %self.tag, parked = PARKED_MOST, "so much is parked that this journal waits for an operator");
+            tokio::time::sleep(PARKED_PAUSE).await;
+        };
         if new {
             tracing::error!(tag = %self.tag, entry = %entry.position.entry, cause, "a journal entry is parked");
         }

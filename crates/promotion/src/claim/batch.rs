@@ -4,6 +4,7 @@
 //! repeated copies only a yes counts at once. A no, and the deal's next batch, wait for a copy that Redis itself has seen
 //! after `not_after`: from then on no other copy can take anything, so nobody who is told no can hold a coupon.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bus::journal::Tag;
@@ -34,13 +35,14 @@ pub(super) struct Settled {
     pub(super) again: Vec<Claim>,
 }
 
-/// Sends the batch until nothing about it is unknown, and tells everyone. A process that is told to end gives up when
+/// Sends the batch until nothing about it is unknown, and tells everyone; `is_silent` says that a copy had no answer. A process that is told to end gives up when
 /// nobody waits for an answer any more.
 pub(super) async fn settle(
     deals: &Deals,
     clock: &Clock,
     deal_id: &DealId,
     batch: Vec<Claim>,
+    is_silent: &AtomicBool,
     told: &CancellationToken,
 ) -> Settled {
     let users: Vec<UserId> = batch.iter().map(|claim| claim.user_id.clone()).collect();
@@ -77,9 +79,11 @@ pub(super) async fn settle(
                 let cause = format!("the claim function failed: {error}");
                 return settling.refuse(|| No::Error(Error::Internal(Fault::new(cause.clone()))));
             }
-            Ok(Answer::Frozen | Answer::Missing) if clock.own_ms() - begun_ms > FROZEN_MS => {
-                return settling
-                    .refuse(|| No::Error(Error::Unavailable(Fault::new("the tag is frozen, outcome unknown"))));
+            Ok(Answer::Frozen | Answer::Missing) | Err(CallError::Broken(_))
+                if clock.own_ms() - begun_ms > FROZEN_MS =>
+            {
+                let unknown = || Fault::new("Redis does not say what became of an earlier copy");
+                return settling.refuse(|| No::Error(Error::Unavailable(unknown())));
             }
             // This copy has taken nothing.
             outcome @ Err(CallError::Moving(_) | CallError::Unsafe) => report(deal_id, copies, &outcome),
@@ -88,6 +92,7 @@ pub(super) async fn settle(
                 report(deal_id, copies, &outcome);
             }
         }
+        is_silent.store(true, Ordering::Relaxed);
         if told.is_cancelled() && settling.is_abandoned() {
             break;
         }

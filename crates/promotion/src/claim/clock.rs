@@ -45,7 +45,9 @@ impl Clock {
         let (own_ms, wall_ms) = (self.own_ms(), kit::clock::to_millis(kit::clock::now()));
         let midpoint_ms = i64::midpoint(sent_ms, own_ms);
         let offset = self.offset(tag);
-        offset.ahead_ms.store(redis_ms - midpoint_ms, Ordering::Relaxed);
+        // As if it had been said in this very moment, which is the earliest that it can be there now: no batch goes out with more
+        // time than it should have.
+        offset.ahead_ms.store(redis_ms - own_ms, Ordering::Relaxed);
         let apart_ms = redis_ms - (wall_ms - (own_ms - midpoint_ms));
         let is_off = is_off(apart_ms, own_ms - sent_ms);
         if offset.is_off.swap(is_off, Ordering::Relaxed) != is_off {

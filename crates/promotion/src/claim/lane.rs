@@ -1,13 +1,15 @@
 //! A lane: the queues of its deals, and one batch in flight for each of them.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bus::journal::Tag;
 use bus::relay::Bell;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use kit::error::Error;
+use kit::error::{Error, Fault};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +34,8 @@ pub(super) struct Lane {
 struct Queue {
     waiting: VecDeque<Claim>,
     busy: bool,
+    /// Whether the batch in flight has had no answer.
+    is_silent: Arc<AtomicBool>,
 }
 
 impl Lane {
@@ -93,10 +97,11 @@ impl Lane {
     fn send(&mut self, deal_id: DealId, told: &CancellationToken) {
         let Some(queue) = self.queues.get_mut(&deal_id) else { return };
         let mut batch = Vec::with_capacity(queue.waiting.len().min(BATCH));
+        queue.is_silent.store(false, Ordering::Relaxed);
         while batch.len() < BATCH
             && let Some(claim) = queue.waiting.pop_front()
         {
-            if let Some(claim) = still_wanted(claim) {
+            if let Some(claim) = still_wanted(claim, false) {
                 batch.push(claim);
             }
         }
@@ -107,8 +112,9 @@ impl Lane {
         queue.busy = true;
         metrics::histogram!("booster_claim_batch_size").record(u32::try_from(batch.len()).unwrap_or(u32::MAX));
         let (deals, clock, told) = (self.deals.clone(), self.clock.clone(), told.clone());
+        let is_silent = queue.is_silent.clone();
         self.in_flight.push(Box::pin(async move {
-            let settled = batch::settle(&deals, &clock, &deal_id, batch, &told).await;
+            let settled = batch::settle(&deals, &clock, &deal_id, batch, &is_silent, &told).await;
             (deal_id, settled)
         }));
     }
@@ -116,7 +122,9 @@ impl Lane {
     /// While a batch has no answer, those behind it do not wait for ever, and whoever is gone gives his place back.
     fn clear(&mut self) {
         for queue in self.queues.values_mut().filter(|queue| !queue.waiting.is_empty()) {
-            queue.waiting = std::mem::take(&mut queue.waiting).into_iter().filter_map(still_wanted).collect();
+            let is_silent = queue.is_silent.load(Ordering::Relaxed);
+            let waiting = std::mem::take(&mut queue.waiting).into_iter();
+            queue.waiting = waiting.filter_map(|claim| still_wanted(claim, is_silent)).collect();
         }
     }
 
@@ -138,14 +146,20 @@ impl Lane {
     }
 }
 
-/// The claim, unless its caller is gone, or it has waited so long that it is turned away: nothing has happened.
-fn still_wanted(claim: Claim) -> Option<Claim> {
+/// The claim, unless its caller is gone, or it has waited so long that it is turned away: nothing has happened. Behind a batch
+/// without an answer it is not too many who claim, but Redis that is away.
+fn still_wanted(claim: Claim, is_silent: bool) -> Option<Claim> {
     if claim.reply.is_closed() {
         return None;
     }
     if claim.arrived.elapsed() > WAIT_MOST || claim.deadline.expired() {
+        let error = if is_silent {
+            Error::Unavailable(Fault::new("Redis does not answer for the batch before this claim"))
+        } else {
+            Error::Overloaded { retry_after: OVERLOADED_RETRY }
+        };
         // Whoever asked may be gone: then nobody is told.
-        let _ = claim.reply.send(Err(No::Error(Error::Overloaded { retry_after: OVERLOADED_RETRY })));
+        let _ = claim.reply.send(Err(No::Error(error)));
         return None;
     }
     Some(claim)

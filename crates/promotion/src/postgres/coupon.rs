@@ -32,7 +32,8 @@ pub struct After {
 }
 
 /// Writes the changes down; a row that is newer stays as it is. One change per coupon. One whose seat a higher rank has
-/// already taken is stored as returned: its own return is still on the way.
+/// already taken is stored as returned: its own return is still on the way. A rank that somebody else has is refused (no user is
+/// not a user): the event is wrong, or the row is.
 pub async fn upsert(tx: &mut Tx, changes: &[Change]) -> Result<(), Failure> {
     let columns = Columns::of(changes);
     sqlx::query!(
@@ -50,8 +51,9 @@ pub async fn upsert(tx: &mut Tx, changes: &[Change]) -> Result<(), Failure> {
              WHERE other.deal_id = new.deal_id AND other.seat = new.seat AND other.rank > new.rank
                AND other.state <> 'RETURNED') AS overtaken) AS seat
            ON CONFLICT (deal_id, rank) DO UPDATE SET state = excluded.state, version = excluded.version,
-             order_id = excluded.order_id, inferred = excluded.inferred
-           WHERE mine.version < excluded.version"#,
+             order_id = excluded.order_id, inferred = excluded.inferred,
+             user_id = CASE WHEN mine.user_id = excluded.user_id THEN mine.user_id END
+           WHERE mine.version < excluded.version OR mine.user_id <> excluded.user_id"#,
         &columns.deal_ids,
         &columns.ranks,
         &columns.user_ids,

@@ -102,6 +102,9 @@ local function claim(keys, args, tag)
   end
   if #won.users > 0 then
     deal.sequence = issue(keys, args, tag, deal, won)
+  end
+  -- Who was told that it is too late must not find it earlier afterwards.
+  if #won.users > 0 or tag.now > tonumber(args[1]) then
     keep_time(keys[1], tag)
   end
   reply[4] = deal.sequence

@@ -19,10 +19,14 @@ use crate::redis::{Answer, Deals, Rounds, Sold};
 const EVERY: Duration = Duration::from_millis(250);
 /// How long after a deal was read it is not read again: meanwhile Redis answers.
 const READ_EVERY: Duration = Duration::from_secs(2);
+/// How long a deal is remembered for which nobody asks.
+const IDLE: Duration = Duration::from_secs(60);
 /// Deals confirmed in one call, at most.
 const DEALS: usize = 256;
-/// What one holder costs beyond his name, in bytes: rank, instant, and the table's own.
-const HOLDER_BYTES: usize = 64;
+/// What one holder costs beyond his name, in bytes: what he holds, the allocation of his name, and the table's own.
+const HOLDER_BYTES: usize = 128;
+/// What one deal costs beyond its holders, in bytes.
+const SET_BYTES: usize = 1_024;
 
 pub(super) struct Refresh {
     winners: Winners,
@@ -81,7 +85,9 @@ impl Refresh {
     /// answer nothing is confirmed, and memory falls silent by itself.
     async fn confirm(&self, tag: Tag, deals: &[DealId]) {
         let asked_ms = self.winners.now_ms();
-        match self.deals.rounds(tag, deals).await {
+        // Later than that nobody would believe it, and the confirmations of the other tags wait for it.
+        let Ok(answer) = tokio::time::timeout(EVERY, self.deals.rounds(tag, deals)).await else { return };
+        match answer {
             Ok(Answer::Found(Rounds { now_ms, rounds })) => {
                 let found: HashMap<&DealId, (i64, i64)> = deals.iter().zip(rounds).collect();
                 self.compare(&found, asked_ms, now_ms);
@@ -94,6 +100,11 @@ impl Refresh {
     fn compare(&self, found: &HashMap<&DealId, (i64, i64)>, asked_ms: u64, redis_ms: i64) {
         let mut stale = Vec::new();
         for (deal_id, set) in self.winners.sets.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            let idle_ms = self.winners.now_ms().saturating_sub(set.used_ms.load(Ordering::Relaxed));
+            if redis_ms >= set.closes_ms || Duration::from_millis(idle_ms) > IDLE {
+                stale.push(deal_id.clone());
+                continue;
+            }
             match found.get(deal_id) {
                 Some((round, sequence)) if (*round, *sequence) == (set.round, set.sequence) => {
                     set.redis_ms.store(u64::try_from(redis_ms).unwrap_or_default(), Ordering::Relaxed);
@@ -108,7 +119,7 @@ impl Refresh {
 }
 
 fn set(sold: Sold, asked_ms: u64) -> Set {
-    let bytes = sold.holders.keys().map(|user| user.len() + HOLDER_BYTES).sum();
+    let bytes = SET_BYTES + sold.holders.keys().map(|user| user.len() + HOLDER_BYTES).sum::<usize>();
     Set {
         round: sold.round,
         sequence: sold.sequence,

@@ -152,6 +152,14 @@ async fn a_journal_that_went_back_in_time_is_not_believed() {
     let _: i64 = scene.raw.del(&journal).await.unwrap();
     let _: String = scene.raw.xadd(&journal, false, None, "1-1", vec![("kind", "stamped")]).await.unwrap();
     assert_eq!(scene.fence().await.state, State::Behind);
+    // Whoever relays sees it, and closes the fence: the ranks must not be given out a second time.
+    let since = std::time::Instant::now();
+    while scene.service.claim("lunch", "ann").await.is_ok() {
+        assert!(since.elapsed() < std::time::Duration::from_secs(10), "nobody has seen it");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    scene.assert_frozen().await;
+    assert_eq!(scene.fence().await.state, State::Behind);
     let released = scene.release().await;
     assert_eq!((released.epoch, released.raised), (2, true));
     // What is left of the deal may have been given out twice: it stays frozen, although the node has it.

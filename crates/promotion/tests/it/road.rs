@@ -135,3 +135,17 @@ async fn an_older_event_after_a_newer_one_changes_nothing() {
     assert_eq!(road.count(PARKED).await, 0);
     road.end().await;
 }
+
+#[tokio::test]
+async fn a_rank_that_somebody_else_has_is_not_given_to_another() {
+    let mut road = Road::begin("road-rank", 1).await;
+    road.service.arrived("lunch", 1).await;
+    let mut stolen = road.last_entry().await;
+    stolen.insert("users".to_owned(), "eve".to_owned());
+    road.append(stolen).await;
+    road.service.claim("lunch", "bob").await.unwrap();
+    let listed = road.service.arrived("lunch", 2).await;
+    assert_eq!(listed.iter().map(|coupon| coupon.user_id.as_str()).collect::<Vec<_>>(), ["bob", "u0"]);
+    assert_eq!(road.count("SELECT count(*) FROM promotion.parked WHERE consumer = 'promotion'").await, 1);
+    road.end().await;
+}
