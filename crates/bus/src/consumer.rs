@@ -129,7 +129,10 @@ impl<E: Effects> Reader<E> {
                 }
                 partitions_made = Some(tokio::time::Instant::now());
             }
-            let Some(batch) = told.run_until_cancelled(self.next_batch()).await else { return };
+            // On a topic that is idle for days, partitions are made all the same.
+            let next = tokio::time::timeout(PARTITIONS_EVERY, self.next_batch());
+            let Some(batch) = told.run_until_cancelled(next).await else { return };
+            let Ok(batch) = batch else { continue };
             if batch.is_empty() {
                 continue;
             }
