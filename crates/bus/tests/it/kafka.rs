@@ -118,7 +118,12 @@ impl Producer {
 
 /// Everything that lies on the topic, partition by partition in order.
 pub async fn read(place: &Place) -> Vec<Lying> {
-    let (config, topic) = (client(&place.servers), place.topic());
+    read_topic(place, place.topic()).await
+}
+
+/// The same of another topic.
+pub async fn read_topic(place: &Place, topic: String) -> Vec<Lying> {
+    let config = client(&place.servers);
     let read = move || {
         let mut config = config;
         // Partitions that are empty are not waited for.

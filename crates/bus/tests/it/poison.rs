@@ -8,8 +8,8 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use crate::counting::{BREAKS, Counting};
 use crate::door::Door;
-use crate::kafka::{Producer, Record, until_consumed};
-use crate::place::{Parked, Place, seed, tag};
+use crate::kafka::{Producer, Record, read_topic, until_consumed};
+use crate::place::{Parked, Place, seed, tag, until};
 use crate::running::Running;
 
 /// Subjects that nothing is wrong with, and events of each: about one event in twenty is poison.
@@ -196,5 +196,29 @@ async fn a_header_whose_name_is_not_text_does_not_end_the_process() {
     assert!(effects.iter().any(|effect| effect.subject == "good"), "{effects:?}");
     assert_eq!(effects.len() + place.parked("count").await.len(), 2);
     running.stop().await;
+    place.end().await;
+}
+
+#[tokio::test]
+async fn a_copy_of_what_is_parked_goes_to_the_dead_letter_topic() {
+    let place = Place::new("poison-copy").await;
+    let whole = Running::whole(&place, "count").await;
+    let poison = Record::event(tag(2), "subject", 1).carrying(BREAKS);
+    let large = Record::event(tag(2), "large", 1).carrying(vec![0xff; 950_000]).without("ce_time");
+    Producer::new(&place).send(&[poison.clone(), large]).await;
+    let topic = bus::topic::dead_letters(&place.topic());
+    until("both are copied", async || read_topic(&place, topic.clone()).await.len() >= 2).await;
+    let copies = read_topic(&place, topic).await;
+    let copy = |whole: &str| copies.iter().find(|copy| copy.headers["dlq_whole"] == whole).unwrap();
+    let (poisoned, shortened) = (copy("true"), copy("false"));
+    assert_eq!((poisoned.payload.as_slice(), poisoned.headers["ce_subject"].as_str()), (BREAKS.as_bytes(), "subject"));
+    let about =
+        ["dlq_consumer", "dlq_topic", "dlq_partition", "dlq_attempts"].map(|name| poisoned.headers[name].as_str());
+    let parked = place.parked("count").await;
+    assert_eq!(about, ["count", &place.topic(), &parked[0].partition.to_string(), "3"]);
+    assert!(parked[0].cause.starts_with(&poisoned.headers["dlq_cause"]), "{:?}", parked[0].cause);
+    assert!(shortened.payload.is_empty() && shortened.headers["dlq_cause"].contains("ce_time"));
+    assert_eq!(copies.len(), 2);
+    whole.stop().await;
     place.end().await;
 }
