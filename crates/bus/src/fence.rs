@@ -127,8 +127,11 @@ pub async fn allow(redis: &Redis, pool: &Pool, keys: &Keys, tag: Tag, node_id: &
 pub async fn release(redis: &Redis, pool: &Pool, keys: &Keys, tag: Tag) -> anyhow::Result<Released> {
     let known = tag::all(pool).await?.remove(&tag);
     let known = known.with_context(|| format!("tag {tag} was never stamped: run `booster migrate` instead"))?;
+    // First what has left the journal, then the journal: a tag that is served goes on meanwhile, and what has left it since would
+    // look like entries that it has lost.
+    let seen = seen_elsewhere(pool).await?(tag);
     let stamp = redis::fence(redis, keys, tag).await.with_context(|| format!("the fence of tag {tag}"))?;
-    let state = judge(&known, &stamp, seen_elsewhere(pool).await?(tag));
+    let state = judge(&known, &stamp, seen);
     let raised = matches!(state, State::Empty | State::OtherJournal | State::Behind);
     let (journal, epoch) = if raised {
         (uuid::Uuid::now_v7().to_string(), known.epoch.max(stamp.epoch) + 1)

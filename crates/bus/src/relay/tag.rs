@@ -34,9 +34,11 @@ const STANDSTILL: Duration = Duration::from_secs(10);
 pub(super) async fn relay(turn: &Turn<'_>, tag: Tag) -> anyhow::Result<()> {
     let mut journal = Journal::new(turn, tag);
     loop {
+        // First what has left the journal, then the journal: it may grow, and what leaves it then, in between.
+        let seen = journal.seen();
         match journal.read().await {
-            Ok(Read::Entries { epoch, last, .. }) if journal.seen().epoch == epoch && last < journal.seen().entry => {
-                journal.close(last).await;
+            Ok(Read::Entries { epoch, last, .. }) if seen.epoch == epoch && last < seen.entry => {
+                journal.close(seen, last).await;
             }
             Ok(Read::Entries { epoch, length, entries, .. }) => {
                 let labels = [("service", turn.relay.service.to_owned()), ("tag", tag.to_string())];
@@ -100,8 +102,8 @@ impl<'a> Journal<'a> {
 
     /// A journal that does not reach as far as what was acknowledged or has taken effect has gone back in time: its node came back
     /// on an older disk, and would give ranks out a second time. It is frozen until an operator has looked.
-    async fn close(&mut self, last: EntryId) {
-        let (relay, seen) = (self.turn.relay, self.seen());
+    async fn close(&mut self, seen: Position, last: EntryId) {
+        let relay = self.turn.relay;
         tracing::error!(tag = %self.tag, seen = %seen.entry, %last, "a journal has lost entries that had left it: the tag is frozen");
         if let Err(error) = redis::close(&relay.redis, &relay.keys, self.tag, seen.epoch).await {
             self.pause(&describe(&error)).await;

@@ -58,6 +58,9 @@ async fn a_slot_moves_where_it_is_allowed_and_is_frozen_where_it_is_not() {
         .during(async {
             field.fence(&["allow", &tag, &allowed.id]).await;
             field.move_slot("moved", &allowed).await;
+            // The tag is served: a release changes who may serve it, and nothing else.
+            let said = field.fence(&["release", &tag]).await;
+            assert!(said.contains(" epoch 1\n"), "{said}");
         })
         .await;
     assert_eq!(field.node("moved").await, allowed);
