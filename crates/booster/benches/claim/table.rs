@@ -74,11 +74,11 @@ impl Table {
                 writeln!(f, "{name:28} {rate:9.0} {half:8.2} {most:8.2}  {cpu}")?;
             }
         }
-        for Half { case, calls } in &self.half {
+        for Half { case, calls, refused } in &self.half {
             let name = format!("{case}, half load");
             let rate = per_second(calls.number, calls.took);
             let [half, most] = [0.5, 0.99].map(|share| quantile_ms(&calls.waits, share));
-            writeln!(f, "{name:28} {rate:9.0} {half:8.2} {most:8.2}")?;
+            writeln!(f, "{name:28} {rate:9.0} {half:8.2} {most:8.2}  {refused} found no room")?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The cases in turns: each is measured once a round, and the rounds begin with another one each time.
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -178,6 +179,8 @@ async fn callers(stage: &Stage, case: Case, load: Load, deal_id: &str) -> anyhow
 pub struct Half {
     pub case: Case,
     pub calls: Calls,
+    /// Calls among them that found no room: on a machine that others use too.
+    pub refused: u64,
 }
 
 /// Half of what was reached, whether or not the calls before are answered.
@@ -185,13 +188,19 @@ pub async fn half_load(stage: &Stage, rounds: &Rounds, size: &Size) -> anyhow::R
     let mut all = Vec::new();
     for case in [Case::Empty, Case::Accepted(Durability::Memory), Case::Accepted(Durability::Fsync)] {
         let deal_id = format!("half-{case}").replace('/', "-");
-        let callers = callers(stage, case, RUSH, &deal_id).await?;
+        let mut callers = callers(stage, case, RUSH, &deal_id).await?;
+        for caller in callers.iter_mut().filter(|caller| caller.expected == Expected::Coupon) {
+            caller.expected = Expected::CouponIfRoom;
+        }
         let rate = rounds.rate(&case.at(RUSH)) / 2.0;
         let calls = paced(&callers, rate, size.half_load).await.with_context(|| format!("half load, {case}"))?;
-        if let Case::Accepted(_) = case {
-            stage.arrived(&deal_id, calls.number).await?;
+        let mut refused = 0;
+        if let (Case::Accepted(_), Some(caller)) = (case, callers.first()) {
+            let won = caller.won.load(Ordering::Relaxed);
+            stage.arrived(&deal_id, won).await?;
+            refused = calls.number - won;
         }
-        all.push(Half { case, calls });
+        all.push(Half { case, calls, refused });
     }
     Ok(all)
 }
