@@ -75,19 +75,32 @@ pub async fn upsert(tx: &mut Tx, changes: &[Change]) -> Result<(), Failure> {
 /// Retires whoever sits on a seat that a higher rank among `changes` has taken: his return has happened, and its event
 /// is still on the way.
 pub async fn retire(tx: &mut Tx, changes: &[Change]) -> Result<(), Failure> {
-    let live: Vec<_> = changes.iter().filter(|change| change.coupon.state != State::Returned).cloned().collect();
-    let columns = Columns::of(&live);
+    let (mut deal_ids, mut ranks, mut seats) = (Vec::new(), Vec::new(), Vec::new());
+    for Change { coupon, seat, .. } in changes.iter().filter(|change| may_follow_another(change)) {
+        deal_ids.push(coupon.deal_id.to_string());
+        ranks.push(coupon.rank);
+        seats.push(*seat);
+    }
+    if deal_ids.is_empty() {
+        return Ok(());
+    }
     sqlx::query!(
         "UPDATE promotion.coupon AS old SET state = 'RETURNED', inferred = true
          FROM UNNEST($1::text[], $2::bigint[], $3::bigint[]) AS new (deal_id, rank, seat)
          WHERE old.deal_id = new.deal_id AND old.seat = new.seat AND old.rank < new.rank AND old.state <> 'RETURNED'",
-        &columns.deal_ids,
-        &columns.ranks,
-        &columns.seats,
+        &deal_ids,
+        &ranks,
+        &seats,
     )
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+/// Whether somebody may have sat there before. Seats are counted up with the ranks until the first one is freed, and never
+/// overtake them: where both are the same, nobody has. In a deal without returns nothing needs to be looked for.
+fn may_follow_another(change: &Change) -> bool {
+    change.coupon.state != State::Returned && change.seat != change.coupon.rank
 }
 
 /// One user's coupons, newest first.

@@ -149,3 +149,22 @@ async fn a_rank_that_somebody_else_has_is_not_given_to_another() {
     assert_eq!(road.count("SELECT count(*) FROM promotion.parked WHERE consumer = 'promotion'").await, 1);
     road.end().await;
 }
+
+#[tokio::test]
+async fn a_seat_that_is_taken_again_retires_who_sat_there_before_his_return_arrives() {
+    let mut road = Road::begin("road-seat", 2).await;
+    road.service.arrived("lunch", 2).await;
+    // The next rank on the first seat, as after a return whose own event is still on its way.
+    let mut next = road.last_entry().await;
+    for (name, value) in [("rank", "3"), ("seats", "1"), ("users", "bob")] {
+        next.insert(name.to_owned(), value.to_owned());
+    }
+    road.append(next).await;
+    let listed = road.service.arrived("lunch", 3).await;
+    let states: Vec<_> = listed.iter().map(|coupon| (coupon.rank, coupon.state())).collect();
+    use pb::CouponState::{Issued, Returned};
+    assert_eq!(states, [(3, Issued), (2, Issued), (1, Returned)]);
+    assert_eq!(road.count("SELECT rank FROM promotion.coupon WHERE inferred").await, 1);
+    assert_eq!(road.count(PARKED).await, 0);
+    road.end().await;
+}
