@@ -7,6 +7,7 @@ mod request;
 use std::time::Duration;
 
 use bus::relay::Bell;
+use futures::FutureExt as _;
 use kit::error::Error;
 use kit::grpc::{Deadline, MAX_MESSAGE_BYTES, deadline, within};
 use kit::postgres::Pool;
@@ -132,9 +133,10 @@ fn until<T>(request: &Request<T>, default: Duration) -> Deadline {
     deadline(request.metadata(), default)
 }
 
-async fn answer<T>(
+/// Not an `async fn`, which would hold the work twice.
+fn answer<T>(
     deadline: Deadline,
     work: impl Future<Output = Result<T, Error<Refusal>>>,
-) -> Result<Response<T>, Status> {
-    Ok(Response::new(within(deadline, work).await?))
+) -> impl Future<Output = Result<Response<T>, Status>> {
+    within(deadline, work).map(|done| Ok(Response::new(done?)))
 }

@@ -1,6 +1,7 @@
 //! Until when an answer is worth anything.
 
 use crate::error::{Error, Fault};
+use futures::FutureExt;
 use http::HeaderMap;
 use std::future::Future;
 use std::time::Duration;
@@ -30,11 +31,15 @@ pub fn deadline(metadata: &MetadataMap, default: Duration) -> Deadline {
 /// # Errors
 ///
 /// Those of `work`, or [`Error::Unavailable`] when the time is up: what was begun may yet happen.
-pub async fn within<T, R>(deadline: Deadline, work: impl Future<Output = Result<T, Error<R>>>) -> Result<T, Error<R>> {
-    match tokio::time::timeout_at(deadline.0, work).await {
+pub fn within<T, R>(
+    deadline: Deadline,
+    work: impl Future<Output = Result<T, Error<R>>>,
+) -> impl Future<Output = Result<T, Error<R>>> {
+    // Not an `async fn`: it would hold the work twice, and a claim is moved and allocated as large as it is.
+    tokio::time::timeout_at(deadline.0, work).map(|done| match done {
         Ok(done) => done,
         Err(_) => Err(Error::Unavailable(Fault::new("the deadline passed before there was an answer"))),
-    }
+    })
 }
 
 impl Deadline {
