@@ -89,10 +89,10 @@ pub(super) async fn settle(
             outcome @ Err(CallError::Moving(_) | CallError::Unsafe) => report(deal_id, copies, &outcome),
             outcome => {
                 first = false;
+                is_silent.store(true, Ordering::Relaxed);
                 report(deal_id, copies, &outcome);
             }
         }
-        is_silent.store(true, Ordering::Relaxed);
         if told.is_cancelled() && settling.is_abandoned() {
             break;
         }
