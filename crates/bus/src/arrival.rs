@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use kit::postgres::Pool;
+use kit::postgres::{Failure, Pool};
 use kit::redis::Redis;
 use tokio::time::Instant;
 
@@ -59,4 +59,21 @@ pub async fn wait(redis: &Redis, pool: &Pool, keys: &Keys, tag: Tag, patience: D
 /// PostgreSQL cannot be reached.
 pub async fn parked(pool: &Pool) -> anyhow::Result<Vec<(String, i64)>> {
     Ok(parked::counts(pool).await?)
+}
+
+/// Whether everything up to a place of a journal has taken effect.
+///
+/// # Errors
+/// PostgreSQL cannot be reached.
+pub async fn is_past(pool: &Pool, tag: Tag, place: Position) -> Result<bool, Failure> {
+    let progress = journal::progress(pool).await?.get(&tag).copied().unwrap_or_default();
+    Ok(place.entry == EntryId::default() || progress >= place)
+}
+
+/// Whether an event is parked whose parking key begins like this.
+///
+/// # Errors
+/// PostgreSQL cannot be reached.
+pub async fn is_parked(pool: &Pool, prefix: &str) -> Result<bool, Failure> {
+    parked::begins_with(pool, prefix).await
 }

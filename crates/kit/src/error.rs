@@ -156,6 +156,15 @@ impl<R> Error<R> {
     }
 }
 
+impl<R: Refusal> Error<R> {
+    /// What happened and why, in one line, for the log.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        let causes = std::iter::successors(std::error::Error::source(self), |cause| cause.source());
+        causes.fold(self.to_string(), |text, cause| format!("{text}: {cause}"))
+    }
+}
+
 impl<R: Refusal> From<R> for Error<R> {
     fn from(refusal: R) -> Self {
         Self::Refused(refusal)

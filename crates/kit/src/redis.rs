@@ -6,8 +6,10 @@
 mod settings;
 mod library;
 mod node;
+mod listener;
 
 pub use library::Library;
+pub use listener::{Heard, Listener};
 pub use node::Node;
 
 use std::sync::Arc;
@@ -233,7 +235,11 @@ fn builder(config: &Config) -> Builder {
     let mut builder = Builder::from_config(config.clone());
     builder
         .set_policy(ReconnectPolicy::new_constant(0, RECONNECT_MS))
-        .set_performance_config(PerformanceConfig { default_command_timeout: CALL_TIMEOUT, ..Default::default() })
+        .set_performance_config(PerformanceConfig {
+            default_command_timeout: CALL_TIMEOUT,
+            broadcast_channel_capacity: listener::WAITING,
+            ..Default::default()
+        })
         .with_connection_config(|connection: &mut ConnectionConfig| {
             connection.connection_timeout = CONNECT_TIMEOUT;
             connection.internal_command_timeout = CONNECT_TIMEOUT;

@@ -13,6 +13,7 @@ use kit::postgres::Pool;
 use kit::redis::Redis;
 
 use crate::deal::DealId;
+use crate::postgres::deal::Fate;
 use crate::postgres::{coupon, deal};
 use crate::redis::{Answer, Deals};
 use judge::Snapshot;
@@ -96,9 +97,13 @@ impl Auditor {
     }
 
     async fn look_once(&self, deal_id: &DealId, report: &mut Report) -> anyhow::Result<()> {
-        if !deal::exists(&self.pool, deal_id).await? {
-            report.violations.push(format!("{deal_id}: there is no such deal in PostgreSQL"));
-            return Ok(());
+        match deal::fate(&self.pool, deal_id).await? {
+            Fate::Unknown => {
+                report.violations.push(format!("{deal_id}: there is no such deal in PostgreSQL"));
+                return Ok(());
+            }
+            Fate::Archived => return self.look_at_archived(deal_id, report).await,
+            Fate::Made => {}
         }
         let Some(snapshot) = self.snapshot(deal_id, report).await? else { return Ok(()) };
         let tag = Tag::of(deal_id.as_str());
@@ -130,6 +135,21 @@ impl Auditor {
         Ok(())
     }
 
+    /// A deal that has left Redis: PostgreSQL alone has to be right.
+    async fn look_at_archived(&self, deal_id: &DealId, report: &mut Report) -> anyhow::Result<()> {
+        if let Answer::Found(_) = self.deals.look(deal_id).await? {
+            report.violations.push(format!("{deal_id}: it is archived in PostgreSQL, and still in Redis"));
+        }
+        let rows = coupon::audited(&self.pool, deal_id).await?;
+        report.coupons += rows.len();
+        let found = match deal::get(&self.pool, deal_id).await?.and_then(|row| row.course) {
+            Some(course) => judge::archived(&course, &rows),
+            None => vec!["it is archived, and nobody knows how it stood".to_owned()],
+        };
+        report.violations.extend(found.into_iter().map(|what| format!("{deal_id}: {what}")));
+        Ok(())
+    }
+
     /// Each tag is waited for once with patience; where that was not enough, it is only looked at again.
     async fn arrival(&self, tag: Tag) -> anyhow::Result<Arrival> {
         let is_behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner).contains(&tag);
@@ -146,11 +166,12 @@ impl Auditor {
         let why = match (self.deals.look(deal_id).await?, self.deals.holders(deal_id).await?) {
             (Answer::Found(before), Answer::Found(holders)) => {
                 if let Answer::Found(after) = self.deals.look(deal_id).await? {
-                    let still = before.sequence == after.sequence;
+                    let still = (before.sequence, before.entry) == (after.sequence, after.entry);
                     return Ok(Some(Snapshot { course: before, holders, still }));
                 }
                 "it has just become frozen"
             }
+            (Answer::Archived, _) | (_, Answer::Archived) => "it has left Redis, and PostgreSQL has not noted that",
             (Answer::Missing, _) | (_, Answer::Missing) => "it is in PostgreSQL and not in Redis: frozen",
             (Answer::Frozen, _) | (_, Answer::Frozen) => "its Redis node is not allowed: frozen",
         };

@@ -19,9 +19,10 @@ use kit::grpc::Deadline;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::coupon::Coupon;
+use crate::coupon::{Coupon, State};
 use crate::deal::{DealId, Refusal, UserId};
 use crate::postgres;
+use crate::postgres::deal::Fate;
 use crate::redis::Deals;
 use crate::winners::Winners;
 
@@ -87,6 +88,8 @@ enum No {
     Error(Error<Refusal>),
     /// Redis has no such deal; PostgreSQL knows whether there is one.
     Missing,
+    /// Every coupon of the deal is over; PostgreSQL knows who holds one.
+    Archived,
 }
 
 impl Claims {
@@ -127,33 +130,51 @@ impl Claims {
         let (reply, answer) = oneshot::channel();
         let trace = kit::telemetry::traceparent();
         let arrived = Instant::now();
-        let claim = Claim { deal_id: deal_id.clone(), user_id, arrived, deadline, trace, reply, _place: place };
+        let (asked, user) = (deal_id.clone(), user_id.clone());
+        let claim = Claim { deal_id: asked, user_id: user, arrived, deadline, trace, reply, _place: place };
         if lane.claims.try_send(claim).is_err() {
             return Err(Error::Overloaded { retry_after: OVERLOADED_RETRY });
         }
         match answer.await {
             Ok(Ok(yes)) => Ok(yes),
             Ok(Err(No::Error(error))) => Err(error),
-            Ok(Err(No::Missing)) => Err(self.missing(deal_id).await),
+            Ok(Err(No::Missing)) => self.missing(deal_id, user_id).await,
+            Ok(Err(No::Archived)) => self.archived(deal_id, user_id).await,
             Err(_) => Err(Error::Unavailable(Fault::new("the lane ended before it had an answer"))),
         }
     }
 
-    /// A deal that Redis does not have: never made, not there yet, or lost.
-    async fn missing(&self, deal_id: DealId) -> Error<Refusal> {
-        // A flood of claims for one such deal asks once, and takes no connection from anybody else.
-        let _alone = self.asking.lock().await;
-        if self.is_unknown(&deal_id) {
-            return Refusal::DealNotFound.into();
-        }
-        match postgres::deal::exists(&self.pool, &deal_id).await {
-            Ok(true) => Refusal::Frozen.into(),
-            Ok(false) => {
-                self.remember_unknown(deal_id);
-                Refusal::DealNotFound.into()
+    /// A deal that Redis does not have: never made, not there yet, lost, or lost after it was archived.
+    async fn missing(&self, deal_id: DealId, user_id: UserId) -> Result<Yes, Error<Refusal>> {
+        let fate = {
+            // A flood of claims for one such deal asks once, and takes no connection from anybody else.
+            let _alone = self.asking.lock().await;
+            if self.is_unknown(&deal_id) {
+                return Err(Refusal::DealNotFound.into());
             }
             // Who cannot look must not say that there is none.
-            Err(failure) => failure.into(),
+            postgres::deal::fate(&self.pool, &deal_id).await?
+        };
+        match fate {
+            Fate::Made => Err(Refusal::Frozen.into()),
+            Fate::Archived => self.archived(deal_id, user_id).await,
+            Fate::Unknown => {
+                self.remember_unknown(deal_id);
+                Err(Refusal::DealNotFound.into())
+            }
+        }
+    }
+
+    /// Of a deal that was archived nobody new can win; who holds a coupon is answered as ever.
+    async fn archived(&self, deal_id: DealId, user_id: UserId) -> Result<Yes, Error<Refusal>> {
+        // One question at a time: a flood takes no connection from anybody else.
+        let _alone = self.asking.lock().await;
+        match postgres::coupon::of_holder(&self.pool, &deal_id, &user_id).await? {
+            None => Err(Refusal::Closed.into()),
+            Some(Coupon { state: State::Returned, .. }) => Err(Refusal::CouponReturned.into()),
+            Some(coupon) => {
+                Ok(Yes { coupon: Coupon { state: State::Issued, order_id: None, ..coupon }, already_held: true })
+            }
         }
     }
 

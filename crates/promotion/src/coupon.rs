@@ -74,6 +74,18 @@ impl Coupon {
         Self { state: State::Returned, ..self }
     }
 
+    /// The same coupon, used by an order.
+    #[must_use]
+    pub fn redeemed(self, order_id: String) -> Self {
+        Self { state: State::Redeemed, order_id: Some(order_id), ..self }
+    }
+
+    /// The same coupon as it is to be shown at `now`: expired, where its time has passed unused.
+    #[must_use]
+    pub fn at(self, now: OffsetDateTime) -> Self {
+        Self { state: self.state_at(now), ..self }
+    }
+
     /// `<deal_id>-<rank>`.
     #[must_use]
     pub fn id(&self) -> String {

@@ -6,6 +6,7 @@ mod refusal;
 pub use prize::{Discount, Money, Off, Prize};
 pub use refusal::Refusal;
 
+use bus::journal::EntryId;
 use kit::error::Invalid;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -21,6 +22,10 @@ kit::id!(
 kit::id!(
     /// Names a user.
     UserId, "user_id", 64
+);
+kit::id!(
+    /// Names an order.
+    OrderId, "order_id", 64
 );
 kit::id!(
     /// Names a request: the idempotency key of a write.
@@ -60,8 +65,34 @@ pub struct Terms {
     pub prize: Prize,
 }
 
+/// What is to change of what was ordered: all of it, or nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Patch {
+    /// Another title.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// More coupons.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stock: Option<i64>,
+    /// Another first instant at which a claim can win, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opens_ms: Option<i64>,
+    /// Another first instant at which a claim can no longer win, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closes_ms: Option<i64>,
+    /// Another prize.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prize: Option<Prize>,
+    /// Whether a claim must carry a pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pass_required: Option<bool>,
+    /// Whether the deal is to be over now, for good.
+    pub close: bool,
+}
+
 /// What has happened to a deal, as Redis counts it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Course {
     /// The time by which this is so, in milliseconds.
     pub now_ms: i64,
@@ -85,6 +116,9 @@ pub struct Course {
     pub closed: bool,
     /// Whether an operator has stopped it, or it was never armed.
     pub frozen: bool,
+    /// Its last entry in the journal.
+    #[serde(skip)]
+    pub entry: EntryId,
 }
 
 /// A deal, as readers see it.
@@ -117,36 +151,75 @@ impl Wish {
     /// # Errors
     /// Names the field that is not as it should be.
     pub fn check(&self) -> Result<(), Invalid> {
-        let length = self.title.chars().count();
-        if length > TITLE_LONGEST {
-            let why = format!("has {length} characters; at most {TITLE_LONGEST} are allowed");
-            return Err(Invalid::new("deal.title", why));
-        }
-        if self.title.chars().any(char::is_control) {
-            return Err(Invalid::new("deal.title", "has a control character"));
-        }
-        if !(1..=STOCK_MOST).contains(&self.stock) {
-            return Err(Invalid::new("deal.stock", format!("is {}; it is 1 to {STOCK_MOST}", self.stock)));
-        }
+        check_title(&self.title)?;
+        check_stock(self.stock)?;
         if self.closes_at <= self.opens_at {
-            return Err(Invalid::new("deal.closes_at", "is not after opens_at"));
+            return Err(closes_early());
         }
         self.terms.prize.check()
     }
 }
 
-impl Deal {
-    /// Where it stands. What Redis does not have, or may not serve, is frozen.
+impl Patch {
+    /// Whether this can be ordered of some deal. Redis decides whether it can be ordered of this one, now.
+    ///
+    /// # Errors
+    /// Names the field that is not as it should be.
+    pub fn check(&self) -> Result<(), Invalid> {
+        self.title.as_deref().map_or(Ok(()), check_title)?;
+        self.stock.map_or(Ok(()), check_stock)?;
+        if let (Some(opens_ms), Some(closes_ms)) = (self.opens_ms, self.closes_ms)
+            && closes_ms <= opens_ms
+        {
+            return Err(closes_early());
+        }
+        self.prize.as_ref().map_or(Ok(()), Prize::check)
+    }
+}
+
+/// A deal that would close before it opens.
+#[must_use]
+pub fn closes_early() -> Invalid {
+    Invalid::new("deal.closes_at", "is not after opens_at")
+}
+
+fn check_title(title: &str) -> Result<(), Invalid> {
+    let length = title.chars().count();
+    if length > TITLE_LONGEST {
+        let why = format!("has {length} characters; at most {TITLE_LONGEST} are allowed");
+        return Err(Invalid::new("deal.title", why));
+    }
+    if title.chars().any(char::is_control) {
+        return Err(Invalid::new("deal.title", "has a control character"));
+    }
+    Ok(())
+}
+
+fn check_stock(stock: i64) -> Result<(), Invalid> {
+    if (1..=STOCK_MOST).contains(&stock) {
+        Ok(())
+    } else {
+        Err(Invalid::new("deal.stock", format!("is {stock}; it is 1 to {STOCK_MOST}")))
+    }
+}
+
+impl Course {
+    /// Whether nobody new can win any more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.closed || self.now_ms >= self.closes_ms
+    }
+
+    /// Where the deal stands.
     #[must_use]
     pub fn state(&self) -> State {
-        let Some(course) = self.course else { return State::Frozen };
-        if course.frozen {
+        if self.frozen {
             State::Frozen
-        } else if course.closed || course.now_ms >= course.closes_ms {
+        } else if self.is_over() {
             State::Closed
-        } else if course.now_ms < course.opens_ms {
+        } else if self.now_ms < self.opens_ms {
             State::Scheduled
-        } else if course.live >= course.stock {
+        } else if self.live >= self.stock {
             State::SoldOut
         } else {
             State::Open
@@ -156,7 +229,21 @@ impl Deal {
     /// How many coupons can still be claimed.
     #[must_use]
     pub fn remaining(&self) -> i64 {
-        self.course.map_or(0, |course| course.stock - course.live)
+        self.stock - self.live
+    }
+}
+
+impl Deal {
+    /// Where it stands. What Redis does not have, or may not serve, is frozen.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.course.map_or(State::Frozen, |course| course.state())
+    }
+
+    /// How many coupons can still be claimed.
+    #[must_use]
+    pub fn remaining(&self) -> i64 {
+        self.course.map_or(0, |course| course.remaining())
     }
 }
 

@@ -1,22 +1,22 @@
-//! Looking: a deal as it stands, what became of a claim, lists of coupons.
+//! Looking: a deal as it stands, what became of a claim, a coupon as it stands, lists.
+
+mod list;
+
+use std::time::Duration;
 
 use kit::error::Error;
 use kit::postgres::Pool;
 
-use crate::coupon::{Coupon, State};
-use crate::deal::{Deal, DealId, Refusal, UserId};
-use crate::postgres::coupon::{self as rows, After};
-use crate::postgres::deal;
-use crate::redis::{Answer, Deals, Outcome};
+pub use list::{Listed, Of, coupons, deals};
 
-/// Whose coupons are asked for.
-#[derive(Debug, Clone)]
-pub enum Of {
-    /// One user's, newest first.
-    User(UserId),
-    /// One deal's, highest rank first.
-    Deal(DealId),
-}
+use crate::coupon::{Coupon, State};
+use crate::deal::{Course, Deal, DealId, Refusal, UserId};
+use crate::postgres::coupon as rows;
+use crate::postgres::deal::{self, Fate, Row, fate};
+use crate::redis::{Answer, Deals, Holding};
+
+/// How often it is looked whether a coupon that was issued has arrived in PostgreSQL.
+const ARRIVAL_EVERY: Duration = Duration::from_millis(50);
 
 /// The deal as it stands now.
 ///
@@ -24,11 +24,29 @@ pub enum Of {
 /// [`Refusal::DealNotFound`]; [`Error::Unavailable`] where a store is away.
 pub async fn deal(pool: &Pool, deals: &Deals, deal_id: &DealId) -> Result<Deal, Error<Refusal>> {
     let row = deal::get(pool, deal_id).await?.ok_or(Refusal::DealNotFound)?;
-    let course = match deals.look(deal_id).await? {
+    standing(pool, deals, row).await
+}
+
+/// A deal's row, and where it stands now.
+async fn standing(pool: &Pool, deals: &Deals, row: Row) -> Result<Deal, Error<Refusal>> {
+    let course = match deals.look(&row.wish.deal_id).await? {
         Answer::Found(course) => Some(course),
+        Answer::Archived => archived_course(pool, &row).await?,
+        // What Redis has lost of an archived deal is nothing.
+        Answer::Missing if fate(pool, &row.wish.deal_id).await? == Fate::Archived => {
+            archived_course(pool, &row).await?
+        }
         Answer::Frozen | Answer::Missing => None,
     };
     Ok(Deal { wish: row.wish, course })
+}
+
+/// How an archived deal stands: as it stood when it left Redis. The row may have been read before that was noted.
+async fn archived_course(pool: &Pool, row: &Row) -> Result<Option<Course>, Error<Refusal>> {
+    match row.course {
+        Some(course) => Ok(Some(course)),
+        None => Ok(deal::get(pool, &row.wish.deal_id).await?.and_then(|row| row.course)),
+    }
 }
 
 /// What became of a claim.
@@ -37,33 +55,64 @@ pub async fn deal(pool: &Pool, deals: &Deals, deal_id: &DealId) -> Result<Deal, 
 /// [`Refusal::DealNotFound`], [`Refusal::CouponNotFound`], [`Refusal::Frozen`]; [`Error::Unavailable`].
 pub async fn claim(pool: &Pool, deals: &Deals, deal_id: DealId, user_id: UserId) -> Result<Coupon, Error<Refusal>> {
     match deals.find(&deal_id, &user_id).await? {
-        Answer::Found((terms, Some(Outcome::Held(grant)))) => {
-            let coupon = Coupon::issued(deal_id, user_id, &terms, grant);
-            Ok(Coupon { state: coupon.state_at(kit::clock::now()), ..coupon })
-        }
-        Answer::Found((terms, Some(Outcome::Returned(grant)))) => {
-            Ok(Coupon::issued(deal_id, user_id, &terms, grant).returned())
-        }
-        Answer::Found(_) => Err(Refusal::CouponNotFound.into()),
+        Answer::Found(Ok(holding)) => Ok(held(deal_id, user_id, holding)),
+        Answer::Found(Err(_)) => Err(Refusal::CouponNotFound.into()),
         Answer::Frozen => Err(Refusal::Frozen.into()),
-        Answer::Missing if deal::exists(pool, &deal_id).await? => Err(Refusal::Frozen.into()),
-        Answer::Missing => Err(Refusal::DealNotFound.into()),
+        Answer::Missing | Answer::Archived => match fate(pool, &deal_id).await? {
+            Fate::Unknown => Err(Refusal::DealNotFound.into()),
+            Fate::Made => Err(Refusal::Frozen.into()),
+            Fate::Archived => {
+                let coupon = rows::of_holder(pool, &deal_id, &user_id).await?.ok_or(Refusal::CouponNotFound)?;
+                Ok(coupon.at(kit::clock::now()))
+            }
+        },
     }
 }
 
-/// One page of coupons, from PostgreSQL.
+/// A coupon as it stands. Whose it is only PostgreSQL knows, so a coupon that was just issued is waited for: until the caller's
+/// deadline, and not a moment where it was never issued.
 ///
 /// # Errors
-/// [`Error::Unavailable`] where PostgreSQL is away.
-pub async fn coupons(
-    pool: &Pool,
-    of: &Of,
-    state: Option<State>,
-    after: Option<&After>,
-    limit: i64,
-) -> Result<Vec<Coupon>, Error<Refusal>> {
-    Ok(match of {
-        Of::User(user_id) => rows::of_user(pool, user_id, state, after, limit).await?,
-        Of::Deal(deal_id) => rows::of_deal(pool, deal_id, state, after, limit).await?,
-    })
+/// [`Refusal::CouponNotFound`], [`Refusal::Frozen`]; [`Error::Unavailable`].
+pub async fn coupon(pool: &Pool, deals: &Deals, deal_id: DealId, rank: i64) -> Result<Coupon, Error<Refusal>> {
+    loop {
+        if let Some(coupon) = rows::get(pool, &deal_id, rank).await? {
+            return standing_coupon(pool, deals, coupon).await;
+        }
+        match deals.look(&deal_id).await? {
+            Answer::Found(course) if rank <= course.issued => tokio::time::sleep(ARRIVAL_EVERY).await,
+            Answer::Found(_) | Answer::Archived => return Err(Refusal::CouponNotFound.into()),
+            Answer::Frozen => return Err(Refusal::Frozen.into()),
+            Answer::Missing => match fate(pool, &deal_id).await? {
+                Fate::Made => return Err(Refusal::Frozen.into()),
+                Fate::Unknown | Fate::Archived => return Err(Refusal::CouponNotFound.into()),
+            },
+        }
+    }
+}
+
+async fn standing_coupon(pool: &Pool, deals: &Deals, coupon: Coupon) -> Result<Coupon, Error<Refusal>> {
+    let (deal_id, rank) = (coupon.deal_id.clone(), coupon.rank);
+    match deals.find(&deal_id, &coupon.user_id).await? {
+        Answer::Found(Ok(holding)) if holding.grant.rank == rank => Ok(held(deal_id, coupon.user_id, holding)),
+        // A row that Redis does not know: it is frozen until an operator has looked.
+        Answer::Found(_) | Answer::Frozen => Err(Refusal::Frozen.into()),
+        Answer::Missing if fate(pool, &deal_id).await? != Fate::Archived => Err(Refusal::Frozen.into()),
+        Answer::Missing | Answer::Archived => {
+            // The row may have been read before the deal was archived: its last word is there now.
+            let last = rows::get(pool, &deal_id, rank).await?.unwrap_or(coupon);
+            Ok(last.at(kit::clock::now()))
+        }
+    }
+}
+
+/// What Redis says of a coupon, as a coupon.
+#[must_use]
+pub fn held(deal_id: DealId, user_id: UserId, holding: Holding) -> Coupon {
+    let coupon = Coupon::issued(deal_id, user_id, &holding.terms, holding.grant);
+    match (holding.state, holding.order_id) {
+        (State::Returned, _) => coupon.returned(),
+        (_, Some(order_id)) => coupon.redeemed(order_id),
+        (State::Issued | State::Redeemed | State::Expired, None) => coupon.at(kit::clock::from_millis(holding.now_ms)),
+    }
 }

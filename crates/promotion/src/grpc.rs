@@ -7,7 +7,8 @@ mod request;
 use std::time::Duration;
 
 use bus::relay::Bell;
-use futures::FutureExt as _;
+use futures::stream::BoxStream;
+use futures::{FutureExt as _, StreamExt as _};
 use kit::error::Error;
 use kit::grpc::{Deadline, MAX_MESSAGE_BYTES, deadline, within};
 use kit::postgres::Pool;
@@ -17,9 +18,12 @@ use tonic::{Request, Response, Status};
 
 use crate::claim::Claims;
 use crate::deal::Refusal;
+use crate::redeem::Stores;
 use crate::redis::Deals;
+use crate::watch::{self, Watches};
 use crate::winners::Winners;
-use crate::{find, give_back, schedule};
+use crate::{find, schedule};
+
 pub use reply::coupon;
 pub use request::coupon_from;
 
@@ -27,6 +31,9 @@ pub use request::coupon_from;
 const CLAIM_TIME: Duration = Duration::from_secs(2);
 /// How long everything else may take, at most; less where its client says so.
 const CALL_TIME: Duration = Duration::from_secs(5);
+
+/// How long a deal is watched, at most; less where its client says so. Whoever wants more asks again.
+const WATCH_TIME: Duration = Duration::from_secs(3_600);
 
 /// What the methods work with.
 #[derive(Clone)]
@@ -39,6 +46,8 @@ pub struct Promotion {
     pub claims: Claims,
     /// What is answered from memory.
     pub winners: Winners,
+    /// Who watches what.
+    pub watches: Watches,
     /// Wakes the relay.
     pub bell: Bell,
 }
@@ -76,10 +85,47 @@ impl PromotionService for Promotion {
 
     async fn update_deal(&self, request: Request<pb::UpdateDealRequest>) -> Result<Response<pb::Deal>, Status> {
         answer(until(&request, CALL_TIME), async {
-            let (deal_id, stock) = request::update_deal(request.into_inner())?;
-            let updated = schedule::update(&self.pool, &self.deals, &deal_id, stock).await;
+            let (deal_id, patch) = request::update_deal(request.into_inner())?;
+            let updated = schedule::update(&self.pool, &self.deals, &deal_id, &patch).await;
             self.winners.forget(&deal_id);
             Ok(reply::deal(&updated?))
+        })
+        .await
+    }
+
+    async fn close_deal(&self, request: Request<pb::CloseDealRequest>) -> Result<Response<pb::Deal>, Status> {
+        answer(until(&request, CALL_TIME), async {
+            let deal_id = request::deal_id(&request.get_ref().deal_id)?;
+            let closed = schedule::close(&self.pool, &self.deals, &deal_id).await;
+            self.winners.forget(&deal_id);
+            Ok(reply::deal(&closed?))
+        })
+        .await
+    }
+
+    type WatchDealStream = BoxStream<'static, Result<pb::WatchDealResponse, Status>>;
+
+    async fn watch_deal(
+        &self,
+        request: Request<pb::WatchDealRequest>,
+    ) -> Result<Response<Self::WatchDealStream>, Status> {
+        let end = until(&request, WATCH_TIME);
+        answer(until(&request, CALL_TIME), async {
+            let deal_id = request::deal_id(&request.get_ref().deal_id)?;
+            let views = watch::deal(&self.pool, &self.deals, &self.watches, deal_id).await?;
+            Ok(views.map(|view| Ok(reply::view(&view))).take_until(tokio::time::sleep_until(end.instant())).boxed())
+        })
+        .await
+    }
+
+    async fn list_deals(
+        &self,
+        request: Request<pb::ListDealsRequest>,
+    ) -> Result<Response<pb::ListDealsResponse>, Status> {
+        answer(until(&request, CALL_TIME), async {
+            let page = page::Deals::read(request.get_ref())?;
+            let of = (page.venue_id.as_ref(), page.state);
+            Ok(page.reply(find::deals(&self.pool, &self.deals, of, page.after.clone(), page.size).await?))
         })
         .await
     }
@@ -105,11 +151,35 @@ impl PromotionService for Promotion {
         .await
     }
 
+    async fn get_coupon(&self, request: Request<pb::GetCouponRequest>) -> Result<Response<pb::Coupon>, Status> {
+        answer(until(&request, CALL_TIME), async {
+            let (deal_id, rank) = request::coupon_id(&request.get_ref().coupon_id)?;
+            Ok(coupon(&find::coupon(&self.pool, &self.deals, deal_id, rank).await?))
+        })
+        .await
+    }
+
+    async fn redeem_coupon(&self, request: Request<pb::RedeemCouponRequest>) -> Result<Response<pb::Coupon>, Status> {
+        answer(until(&request, CALL_TIME), async {
+            let (named, user_id, order_id) = request::redeem_coupon(request.get_ref())?;
+            Ok(coupon(&self.stores().redeem(named, user_id, order_id).await?))
+        })
+        .await
+    }
+
+    async fn restore_coupon(&self, request: Request<pb::RestoreCouponRequest>) -> Result<Response<pb::Coupon>, Status> {
+        answer(until(&request, CALL_TIME), async {
+            let (named, order_id) = request::restore_coupon(request.get_ref())?;
+            Ok(coupon(&self.stores().restore(named, order_id).await?))
+        })
+        .await
+    }
+
     async fn return_coupon(&self, request: Request<pb::ReturnCouponRequest>) -> Result<Response<pb::Coupon>, Status> {
         answer(until(&request, CALL_TIME), async {
             let (named, user_id) = request::return_coupon(request.get_ref())?;
             let deal_id = named.0.clone();
-            let returned = give_back::coupon(&self.pool, &self.deals, &self.bell, named, user_id).await;
+            let returned = self.stores().give_back(named, user_id).await;
             self.winners.forget(&deal_id);
             Ok(coupon(&returned?))
         })
@@ -121,11 +191,17 @@ impl PromotionService for Promotion {
         request: Request<pb::ListCouponsRequest>,
     ) -> Result<Response<pb::ListCouponsResponse>, Status> {
         answer(until(&request, CALL_TIME), async {
-            let page = page::read(request.into_inner())?;
+            let page = page::Coupons::read(request.into_inner())?;
             let found = find::coupons(&self.pool, &page.of, page.state, page.after.as_ref(), page.size + 1).await?;
             Ok(page.reply(found))
         })
         .await
+    }
+}
+
+impl Promotion {
+    fn stores(&self) -> Stores<'_> {
+        Stores { pool: &self.pool, deals: &self.deals, bell: &self.bell }
     }
 }
 

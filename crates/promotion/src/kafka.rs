@@ -8,18 +8,20 @@ use prost::Message as _;
 use proto::promotion::v1 as pb;
 
 use crate::coupon::{Coupon, Grant};
-use crate::deal::{DealId, Terms, UserId};
+use crate::deal::{DealId, OrderId, Terms, UserId};
 use crate::postgres::coupon::Change;
 use crate::record;
 
 const CLAIMED: &str = "booster.promotion.v1.CouponClaimed";
+const REDEEMED: &str = "booster.promotion.v1.CouponRedeemed";
+const RESTORED: &str = "booster.promotion.v1.CouponRestored";
 const RETURNED: &str = "booster.promotion.v1.CouponReturned";
 /// The first millisecond of the year 9000, which leaves room for what is valid for some years.
 const INSTANT_MOST: i64 = 221_845_392_000_000;
 /// The version of a coupon that was just issued.
 const FIRST: i64 = 1;
-/// The version of a coupon that was given back.
-const LAST: i64 = 2;
+/// The version of a coupon that was given back, where the entry does not say: by a function of before, which knew of no orders.
+const SECOND: i64 = 2;
 
 /// What a journal entry tells: one event for each coupon.
 ///
@@ -28,7 +30,7 @@ const LAST: i64 = 2;
 pub fn events(entry: &Entry) -> Result<Vec<Event>, Unreadable> {
     match entry.text("kind")? {
         "claimed" => claimed(entry),
-        "returned" => Ok(vec![returned(entry)?]),
+        kind @ ("redeemed" | "restored" | "returned") => Ok(vec![changed(entry, kind)?]),
         other => Err(Unreadable::new(format!("{other} is not a kind of entry"))),
     }
 }
@@ -53,13 +55,36 @@ fn claimed(entry: &Entry) -> Result<Vec<Event>, Unreadable> {
     Ok(events)
 }
 
-fn returned(entry: &Entry) -> Result<Event, Unreadable> {
+/// What became of one coupon after it was issued.
+fn changed(entry: &Entry, kind: &str) -> Result<Event, Unreadable> {
     let (deal_id, terms) = deal(entry)?;
     let user_id = UserId::parse(entry.text("user")?).map_err(invalid)?;
     let grant = Grant { rank: entry.number("rank")?, claimed_ms: instant(entry, "claimed")? };
-    let coupon = Coupon::issued(deal_id, user_id, &terms, grant).returned();
-    let payload = pb::CouponReturned { coupon: Some(crate::grpc::coupon(&coupon)), seat: entry.number("seat")? };
-    event(entry, 0, (RETURNED, LAST), &coupon, payload.encode_to_vec())
+    let issued = Coupon::issued(deal_id, user_id, &terms, grant);
+    let seat = entry.number("seat")?;
+    let version = if entry.fields.contains_key("version") { entry.number("version")? } else { SECOND };
+    let (kind, coupon, payload) = match kind {
+        "redeemed" => {
+            let coupon = issued.redeemed(order(entry)?);
+            let payload = pb::CouponRedeemed { coupon: Some(crate::grpc::coupon(&coupon)), seat };
+            (REDEEMED, coupon, payload.encode_to_vec())
+        }
+        "restored" => {
+            let order_id = order(entry)?;
+            let payload = pb::CouponRestored { coupon: Some(crate::grpc::coupon(&issued)), seat, order_id };
+            (RESTORED, issued, payload.encode_to_vec())
+        }
+        _ => {
+            let coupon = issued.returned();
+            let payload = pb::CouponReturned { coupon: Some(crate::grpc::coupon(&coupon)), seat };
+            (RETURNED, coupon, payload.encode_to_vec())
+        }
+    };
+    event(entry, 0, (kind, version), &coupon, payload)
+}
+
+fn order(entry: &Entry) -> Result<String, Unreadable> {
+    Ok(OrderId::parse(entry.text("order")?).map_err(invalid)?.to_string())
 }
 
 fn deal(entry: &Entry) -> Result<(DealId, Terms), Unreadable> {
@@ -114,6 +139,14 @@ fn change(event: &Event) -> Result<Change, Unreadable> {
         CLAIMED => {
             let claimed = pb::CouponClaimed::decode(event.payload.clone()).map_err(damaged)?;
             (claimed.coupon, claimed.seat)
+        }
+        REDEEMED => {
+            let redeemed = pb::CouponRedeemed::decode(event.payload.clone()).map_err(damaged)?;
+            (redeemed.coupon, redeemed.seat)
+        }
+        RESTORED => {
+            let restored = pb::CouponRestored::decode(event.payload.clone()).map_err(damaged)?;
+            (restored.coupon, restored.seat)
         }
         RETURNED => {
             let returned = pb::CouponReturned::decode(event.payload.clone()).map_err(damaged)?;

@@ -9,10 +9,12 @@ pub mod grpc;
 pub mod schedule;
 pub mod claim;
 pub mod winners;
-pub mod give_back;
+pub mod redeem;
 pub mod find;
+pub mod watch;
 pub mod record;
 pub mod audit;
+pub mod archive;
 
 pub mod redis;
 pub mod postgres;
@@ -23,7 +25,7 @@ use bus::journal::Keys;
 use bus::relay::{Bell, Relay};
 use kit::boot::{Process, Stage};
 use kit::config::Servers;
-use kit::redis::{Library, Redis};
+use kit::redis::{Library, Listener, Redis};
 
 use crate::redis::Deals;
 use crate::winners::Winners;
@@ -47,19 +49,24 @@ pub async fn run(servers: &Servers, process: &Process) -> anyhow::Result<()> {
     let deals = Deals::new(redis.clone(), servers);
     let winners = Winners::start(process, &deals);
     let claims = claim::Claims::start(process, &deals, &pool, &bell, &winners);
+    let listener = Listener::connect(servers).await?;
+    let watches = watch::Watches::start(process, &deals, &listener);
     let (pusher_pool, pusher_deals) = (pool.clone(), deals.clone());
     process.spawn(Stage::Work, "pusher", |told| schedule::run_pusher(pusher_pool, pusher_deals, told));
+    let (archive_pool, archive_deals) = (pool.clone(), deals.clone());
+    process.spawn(Stage::Work, "archive", |told| archive::run(archive_pool, archive_deals, told));
     bus::relay::spawn(process, relay(servers, redis.clone(), pool.clone(), bell.clone())?);
     bus::consumer::spawn(process, consumer(servers, pool.clone())).context("Kafka consumer")?;
     let last_pool = pool.clone();
     process.spawn(Stage::Store, "stores", |told| async move {
         told.cancelled().await;
+        listener.close().await;
         redis.close().await;
         last_pool.close().await;
         Ok(())
     });
 
-    process.serve(grpc::server(grpc::Promotion { pool, deals, claims, winners, bell }));
+    process.serve(grpc::server(grpc::Promotion { pool, deals, claims, winners, watches, bell }));
     process.readiness().ready(SERVICE);
     Ok(())
 }

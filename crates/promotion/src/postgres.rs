@@ -1,4 +1,5 @@
 //! Every SQL statement of promotion.
 
+pub mod archive;
 pub mod coupon;
 pub mod deal;

@@ -4,21 +4,22 @@ mod reply;
 
 use std::collections::HashMap;
 
-use bus::journal::{Keys, Tag};
+use bus::journal::{EntryId, Keys, Tag};
 use fred::types::Value;
 use kit::config::Servers;
 use kit::redis::{CallError, Library, Redis};
 
-use crate::coupon::Grant;
-use crate::deal::{Course, DealId, Refusal, Terms, UserId, Wish};
+use crate::coupon::{Grant, State};
+use crate::deal::{Course, DealId, OrderId, Patch, Terms, UserId, Wish};
 use reply::Reply;
 
 /// The functions of this service. The number grows with every change of what a function takes, does or answers.
 pub const LIBRARY: Library = Library {
-    name: "promotion_2",
+    name: "promotion_3",
     sources: &[
         bus::redis::FENCE,
         include_str!("redis/deal.lua"),
+        include_str!("redis/held.lua"),
         include_str!("redis/claim.lua"),
         include_str!("redis/coupon.lua"),
         include_str!("redis/winners.lua"),
@@ -54,6 +55,8 @@ pub enum Answer<T> {
     Frozen,
     /// It has no such deal.
     Missing,
+    /// Every coupon of the deal is over: PostgreSQL has all of it.
+    Archived,
 }
 
 /// What became of a batch of claims.
@@ -98,24 +101,81 @@ pub enum Outcome {
     Full,
 }
 
-/// What Redis decided on an order.
+/// What Redis decided on an order, and what is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Updated {
-    /// The stock in force.
+    /// The decision.
+    pub decision: Decision,
+    /// How many coupons may be alive at once.
     pub stock: i64,
-    /// Why the order was refused, if it was.
-    pub refusal: Option<Refusal>,
+    /// First instant at which a claim can win, in milliseconds.
+    pub opens_ms: i64,
+    /// First instant at which a claim can no longer win, in milliseconds.
+    pub closes_ms: i64,
+    /// Whether a claim must carry a pass.
+    pub pass_required: bool,
+    /// What every coupon of the deal says.
+    pub terms: Terms,
 }
 
-/// What became of a return.
-#[derive(Debug)]
-pub enum GivenBack {
-    /// It is given back, now or before.
-    Yes(Terms, Grant),
+/// What Redis decided on an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// It is carried out.
+    Done,
+    /// A newer order was decided on first.
+    PassedOver,
+    /// The deal is over.
+    DealOver,
+    /// The deal has opened.
+    DealStarted,
+    /// The stock only grows.
+    StockShrinks,
+    /// The deal would close before it opens.
+    ClosesEarly,
+}
+
+/// A coupon, as Redis has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holding {
+    /// The time by which this is so, in milliseconds.
+    pub now_ms: i64,
+    /// What every coupon of the deal says.
+    pub terms: Terms,
+    /// Issued, redeemed or returned.
+    pub state: State,
+    /// What was taken.
+    pub grant: Grant,
+    /// The order that has redeemed it.
+    pub order_id: Option<String>,
+}
+
+/// Why a coupon is not to be had so. Nothing happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfit {
+    /// Nobody ever had this rank, or this user has none.
+    NotFound,
     /// Somebody else holds this rank.
     NotOwner,
-    /// Nobody ever had this rank.
-    NotFound,
+    /// It was given back.
+    Returned,
+    /// Another order has redeemed it.
+    Redeemed,
+    /// Its time is over.
+    Expired,
+    /// This order has restored it; or, of a restore: another order has redeemed it.
+    OtherOrder,
+    /// The journal is full, or too many orders have tried this coupon.
+    Full,
+}
+
+/// What became of a deal that was to be archived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Archival {
+    /// It has left Redis.
+    Done,
+    /// It has changed meanwhile, or is open still.
+    NotNow,
 }
 
 /// A sold out deal, and who holds its coupons.
@@ -148,6 +208,17 @@ pub struct Held {
     pub returned: bool,
 }
 
+/// What one user took of a deal, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// What he took.
+    pub held: Held,
+    /// Counts the coupon's changes.
+    pub version: i64,
+    /// The order that has redeemed it.
+    pub order_id: Option<String>,
+}
+
 /// Round and sequence of several deals.
 #[derive(Debug)]
 pub struct Rounds {
@@ -164,6 +235,12 @@ impl Deals {
         Self { redis, keys: Keys::new(servers, crate::SERVICE) }
     }
 
+    /// On which channel the functions say which deals of a tag have changed.
+    #[must_use]
+    pub fn changes(&self, tag: Tag) -> String {
+        self.keys.key(tag, "changes")
+    }
+
     /// Puts a deal that is not there yet, unarmed.
     pub async fn put(&self, wish: &Wish) -> Result<Answer<()>, CallError> {
         let terms = serde_json::to_string(&wish.terms).unwrap_or_default();
@@ -175,59 +252,115 @@ impl Deals {
             u8::from(wish.pass_required).to_string(),
             terms,
         ];
-        let reply = self.call("promotion_put_2", &wish.deal_id, &["deal", "held", "seats"], values(args)).await?;
+        let reply =
+            self.call("promotion_put_3", &wish.deal_id, &["deal", "held", "seats", "used"], values(args)).await?;
         reply.answer(|_| Some(()))
     }
 
     /// Arms a deal that was put.
     pub async fn arm(&self, deal_id: &DealId) -> Result<Answer<()>, CallError> {
-        let reply = self.call("promotion_arm_2", deal_id, &["deal"], Vec::new()).await?;
+        let reply = self.call("promotion_arm_3", deal_id, &["deal"], Vec::new()).await?;
         reply.answer(|_| Some(()))
     }
 
     /// The deal as it stands.
     pub async fn look(&self, deal_id: &DealId) -> Result<Answer<Course>, CallError> {
-        let reply = self.call("promotion_look_2", deal_id, &["deal", "seats"], Vec::new()).await?;
+        let reply = self.call("promotion_look_3", deal_id, &["deal", "seats"], Vec::new()).await?;
         reply.answer(Reply::course)
     }
 
-    /// Decides on a newer order for the stock; an older one is ignored.
-    pub async fn update(&self, deal_id: &DealId, version: i64, stock: i64) -> Result<Answer<Updated>, CallError> {
-        let args = values(vec![version.to_string(), stock.to_string()]);
-        let reply = self.call("promotion_update_2", deal_id, &["deal"], args).await?;
+    /// Decides on an order: all of it or nothing. The same one again is answered as it was.
+    pub async fn update(
+        &self,
+        deal_id: &DealId,
+        version: i64,
+        patch: &Patch,
+        terms: Option<&Terms>,
+    ) -> Result<Answer<Updated>, CallError> {
+        let number = |number: Option<i64>| number.map(|number| number.to_string());
+        let args = [
+            Some(version.to_string()),
+            number(patch.stock),
+            number(patch.opens_ms),
+            number(patch.closes_ms),
+            patch.pass_required.map(|required| u8::from(required).to_string()),
+            terms.map(|terms| serde_json::to_string(terms).unwrap_or_default()),
+            Some(u8::from(patch.close).to_string()),
+        ];
+        let args = values(args.map(Option::unwrap_or_default).to_vec());
+        let reply = self.call("promotion_update_3", deal_id, &["deal"], args).await?;
         reply.answer(Reply::updated)
+    }
+
+    /// Lets a deal go that is over with all its coupons, unless its last entry in the journal is another one.
+    pub async fn archive(&self, deal_id: &DealId, entry: EntryId) -> Result<Answer<Archival>, CallError> {
+        let args = values(vec![entry.to_string()]);
+        let reply = self.call("promotion_archive_3", deal_id, &["deal", "held", "seats", "used"], args).await?;
+        Ok(match reply.or_no(|_| Some(()))? {
+            Answer::Found(Ok(())) => Answer::Found(Archival::Done),
+            Answer::Found(Err(_)) => Answer::Found(Archival::NotNow),
+            Answer::Frozen => Answer::Frozen,
+            Answer::Missing => Answer::Missing,
+            Answer::Archived => Answer::Archived,
+        })
+    }
+
+    /// What one user holds.
+    pub async fn find(&self, deal_id: &DealId, user: &UserId) -> Result<Answer<Result<Holding, Unfit>>, CallError> {
+        let args = vec![Value::from(user.as_str())];
+        let reply = self.call("promotion_find_3", deal_id, &["deal", "held", "seats", "used"], args).await?;
+        reply.or_unfit(Reply::holding)
+    }
+
+    /// Uses a coupon for an order.
+    pub async fn redeem(
+        &self,
+        (deal_id, rank): (&DealId, i64),
+        user: &UserId,
+        order: &OrderId,
+        trace: &str,
+    ) -> Result<Answer<Result<Holding, Unfit>>, CallError> {
+        let (rank, limit) = (rank.to_string(), JOURNAL_LIMIT.to_string());
+        let args = [deal_id.as_str(), user.as_str(), &rank, order.as_str(), trace, &limit];
+        self.coupon("promotion_redeem_3", deal_id, &args).await?.or_unfit(Reply::holding)
+    }
+
+    /// Takes a coupon back from an order, which can never redeem it afterwards.
+    pub async fn restore(
+        &self,
+        (deal_id, rank): (&DealId, i64),
+        order: &OrderId,
+        trace: &str,
+    ) -> Result<Answer<Result<(), Unfit>>, CallError> {
+        let args = [deal_id.as_str(), &rank.to_string(), order.as_str(), trace];
+        self.coupon("promotion_restore_3", deal_id, &args).await?.or_unfit(|_| Some(()))
     }
 
     /// Gives a coupon back.
     pub async fn give_back(
         &self,
-        deal_id: &DealId,
+        (deal_id, rank): (&DealId, i64),
         user: &UserId,
-        rank: i64,
         trace: &str,
-    ) -> Result<Answer<GivenBack>, CallError> {
-        let tag = Tag::of(deal_id.as_str());
-        let mut keys = self.keys(deal_id, &["deal", "held", "seats"]);
-        keys.push(self.keys.journal(tag));
-        let args = [deal_id.as_str(), user.as_str(), &rank.to_string(), trace].map(Value::from).to_vec();
-        let value = self.lane(tag).call("promotion_return_2", keys, args).await?;
-        Reply::new(value).given_back()
+    ) -> Result<Answer<Result<Holding, Unfit>>, CallError> {
+        let args = [deal_id.as_str(), user.as_str(), &rank.to_string(), trace];
+        self.coupon("promotion_return_3", deal_id, &args).await?.or_unfit(Reply::holding)
     }
 
     /// Who won a deal; nothing where it is not sold out, or has more than 50,000 holders.
     pub async fn winners(&self, deal_id: &DealId) -> Result<Answer<Option<Sold>>, CallError> {
         let args = vec![Value::from(WINNERS_MOST.to_string())];
-        let reply = self.call("promotion_winners_2", deal_id, &["deal", "held", "seats"], args).await?;
+        let reply = self.call("promotion_winners_3", deal_id, &["deal", "held", "seats"], args).await?;
         reply.sold()
     }
 
     /// Everybody who ever won a deal, read page by page: not one moment, where claims go on meanwhile.
-    pub async fn holders(&self, deal_id: &DealId) -> Result<Answer<HashMap<Box<str>, Held>>, CallError> {
+    pub async fn holders(&self, deal_id: &DealId) -> Result<Answer<HashMap<Box<str>, Kept>>, CallError> {
         let mut all = HashMap::new();
         let mut cursor = "0".to_owned();
         loop {
             let args = values(vec![cursor, HOLDERS_PAGE.to_string()]);
-            let reply = self.call("promotion_holders_2", deal_id, &["deal", "held"], args).await?;
+            let reply = self.call("promotion_holders_3", deal_id, &["deal", "held", "seats", "used"], args).await?;
             match reply.answer(Reply::page)? {
                 Answer::Found((next, page)) => {
                     all.extend(page);
@@ -235,6 +368,7 @@ impl Deals {
                 }
                 Answer::Frozen => return Ok(Answer::Frozen),
                 Answer::Missing => return Ok(Answer::Missing),
+                Answer::Archived => return Ok(Answer::Archived),
             }
             if cursor == "0" {
                 return Ok(Answer::Found(all));
@@ -246,15 +380,8 @@ impl Deals {
     pub async fn rounds(&self, tag: Tag, deals: &[DealId]) -> Result<Answer<Rounds>, CallError> {
         let mut keys = vec![self.keys.fence(tag)];
         keys.extend(deals.iter().map(|deal_id| self.keys.key(tag, format_args!("deal:{deal_id}"))));
-        let value = self.lane(tag).call("promotion_rounds_2", keys, Vec::new()).await?;
+        let value = self.lane(tag).call("promotion_rounds_3", keys, Vec::new()).await?;
         Reply::new(value).answer(|reply| reply.rounds(deals.len()))
-    }
-
-    /// What one user holds.
-    pub async fn find(&self, deal_id: &DealId, user: &UserId) -> Result<Answer<(Terms, Option<Outcome>)>, CallError> {
-        let args = vec![Value::from(user.as_str())];
-        let reply = self.call("promotion_find_2", deal_id, &["deal", "held"], args).await?;
-        reply.answer(Reply::holding)
     }
 
     /// Claims one coupon for each user, in one step. Past `not_after_ms`, by the time of Redis, nothing new is taken.
@@ -274,8 +401,17 @@ impl Deals {
         let tag = Tag::of(deal_id.as_str());
         let mut keys = self.keys(deal_id, &["deal", "held", "seats"]);
         keys.push(self.keys.journal(tag));
-        let value = self.lane(tag).call("promotion_claim_2", keys, args).await?;
+        let value = self.lane(tag).call("promotion_claim_3", keys, args).await?;
         Reply::new(value).answer(|reply| reply.claimed(users.len()))
+    }
+
+    /// A function of one coupon, which writes to the journal.
+    async fn coupon(&self, function: &'static str, deal_id: &DealId, args: &[&str]) -> Result<Reply, CallError> {
+        let tag = Tag::of(deal_id.as_str());
+        let mut keys = self.keys(deal_id, &["deal", "held", "seats", "used"]);
+        keys.push(self.keys.journal(tag));
+        let args = args.iter().copied().map(Value::from).collect();
+        Ok(Reply::new(self.lane(tag).call(function, keys, args).await?))
     }
 
     async fn call(

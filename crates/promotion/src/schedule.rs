@@ -9,15 +9,20 @@ use kit::postgres::Pool;
 use kit::redis::CallError;
 use tokio_util::sync::CancellationToken;
 
-use crate::deal::{Deal, DealId, Refusal, RequestId, Wish};
+use crate::deal::{self, Deal, DealId, Patch, Refusal, RequestId, Terms, Wish};
 use crate::find;
-use crate::postgres::deal::{self as rows, Created, Row};
-use crate::redis::{Answer, Deals};
+use crate::postgres::deal::{self as rows, Created, Row, Wished};
+use crate::redis::{Answer, Deals, Decision};
 
 /// How often the pusher looks for what was begun and not finished.
 const PUSH_EVERY: Duration = Duration::from_secs(5);
 /// Deals that the pusher reads at once.
 const PUSH_PAGE: i64 = 100;
+
+/// How often an order waits for the ones before it.
+const WISHES_MOST: u32 = 8;
+/// When to come back where too many change the same deal at once.
+const WISHES_RETRY: Duration = Duration::from_secs(1);
 
 /// The idempotency key of a request, and what was asked.
 #[derive(Debug, Clone)]
@@ -47,18 +52,36 @@ pub async fn create(pool: &Pool, deals: &Deals, wish: Wish, request: Option<Requ
     find::deal(pool, deals, &deal_id).await
 }
 
-/// Orders another stock. What is wished for is written down first, with a version that only PostgreSQL counts; Redis
-/// decides by its own record, and its answer is what readers see.
+/// Orders something else of a deal: all that the patch says, or nothing. What is wished for is written down first, with a version
+/// that only PostgreSQL counts; Redis decides by its own record, and its answer is what readers see.
 ///
 /// # Errors
-/// [`Refusal::DealNotFound`], [`Refusal::Frozen`], [`Refusal::DealOver`], [`Refusal::StockShrinks`];
-/// [`Error::Unavailable`] where it may or may not come to be.
-pub async fn update(pool: &Pool, deals: &Deals, deal_id: &DealId, stock: i64) -> Result<Deal, Error<Refusal>> {
-    let row = rows::wish(pool, deal_id, stock).await?.ok_or(Refusal::DealNotFound)?;
-    let refusal = push(pool, deals, &row).await?;
-    match refusal {
-        Some(refusal) => Err(refusal.into()),
-        None => find::deal(pool, deals, deal_id).await,
+/// [`Refusal::DealNotFound`], [`Refusal::Frozen`], [`Refusal::DealOver`], [`Refusal::DealStarted`],
+/// [`Refusal::StockShrinks`], [`Error::Invalid`]; [`Error::Unavailable`] where it may or may not come to be.
+pub async fn update(pool: &Pool, deals: &Deals, deal_id: &DealId, patch: &Patch) -> Result<Deal, Error<Refusal>> {
+    for _ in 0..WISHES_MOST {
+        match rows::wish(pool, deal_id, patch).await? {
+            Wished::NotFound => return Err(Refusal::DealNotFound.into()),
+            // Another order came first, and whoever gave it may be gone: it is decided on before this one.
+            Wished::NotYet(row) => drop(push(pool, deals, &row).await?),
+            Wished::Yes(row) => {
+                decided(push(pool, deals, &row).await?)?;
+                return find::deal(pool, deals, deal_id).await;
+            }
+        }
+    }
+    Err(Error::Overloaded { retry_after: WISHES_RETRY })
+}
+
+/// Closes a deal for good. One that is over already stays as it is.
+///
+/// # Errors
+/// As [`update`].
+pub async fn close(pool: &Pool, deals: &Deals, deal_id: &DealId) -> Result<Deal, Error<Refusal>> {
+    let patch = Patch { close: true, ..Patch::default() };
+    match update(pool, deals, deal_id, &patch).await {
+        Err(Error::Refused(Refusal::DealOver)) => find::deal(pool, deals, deal_id).await,
+        closed => closed,
     }
 }
 
@@ -67,7 +90,7 @@ pub async fn run_pusher(pool: Pool, deals: Deals, told: CancellationToken) -> an
     while told.run_until_cancelled(tokio::time::sleep(PUSH_EVERY)).await.is_some() {
         let outcomes = [push_pending(&pool, &deals).await, forget(&pool).await];
         for error in outcomes.into_iter().filter_map(Result::err) {
-            tracing::warn!(cause = chain(&error), "what was begun could not be finished now");
+            tracing::warn!(cause = error.chain(), "what was begun could not be finished now");
         }
     }
     Ok(())
@@ -83,19 +106,13 @@ async fn push_pending(pool: &Pool, deals: &Deals) -> Result<(), Error<Refusal>> 
         for row in &page {
             let deal_id = &row.wish.deal_id;
             match push(pool, deals, row).await {
-                Ok(_) => tracing::info!(deal = %deal_id, "a deal that was begun is finished"),
+                Ok(decision) => tracing::info!(deal = %deal_id, ?decision, "what was begun of a deal is finished"),
                 Err(Error::Refused(refusal)) => tracing::warn!(deal = %deal_id, ?refusal, "a deal cannot be finished"),
                 // Its Redis node may be away; those of the others need not be.
-                Err(error) => tracing::warn!(deal = %deal_id, cause = chain(&error), "a deal cannot be finished now"),
+                Err(error) => tracing::warn!(deal = %deal_id, cause = error.chain(), "a deal cannot be finished now"),
             }
         }
     }
-}
-
-/// What happened, and why, in one line.
-fn chain(error: &Error<Refusal>) -> String {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 async fn forget(pool: &Pool) -> Result<(), Error<Refusal>> {
@@ -104,29 +121,50 @@ async fn forget(pool: &Pool) -> Result<(), Error<Refusal>> {
 }
 
 /// Puts, notes, arms, has the newest order decided, notes. A deal that was once noted as armed is never put again: what
-/// Redis has lost stays lost, and frozen. Returns why Redis refused the newest order, if it did.
-async fn push(pool: &Pool, deals: &Deals, row: &Row) -> Result<Option<Refusal>, Error<Refusal>> {
+/// Redis has lost stays lost, and frozen. Returns what Redis has decided on the newest order.
+async fn push(pool: &Pool, deals: &Deals, row: &Row) -> Result<Decision, Error<Refusal>> {
     let deal_id = &row.wish.deal_id;
     if !row.armed {
         there(deals.put(&row.wish).await)?;
         rows::armed(pool, deal_id).await?;
     }
-    there(deals.arm(deal_id).await)?;
-    let updated = there(deals.update(deal_id, row.version, row.wanted_stock).await)?;
-    rows::applied(pool, deal_id, row.version, updated.stock).await?;
-    if updated.refusal.is_none() && updated.stock < row.wanted_stock {
-        return Err(Error::Unavailable(Fault::new("a newer order was decided first, and this one passed over")));
+    if there(deals.arm(deal_id).await)?.is_none() {
+        return archived(pool, row).await;
     }
-    Ok(updated.refusal)
+    let prize = row.wanted.prize.clone();
+    let terms = prize.map(|prize| Terms { prize, ..row.wish.terms.clone() });
+    let Some(updated) = there(deals.update(deal_id, row.version, &row.wanted, terms.as_ref()).await)? else {
+        return archived(pool, row).await;
+    };
+    rows::applied(pool, row, &updated).await?;
+    Ok(updated.decision)
 }
 
-/// A deal that is missing was noted as armed and is lost. Where Redis has no room, the order is written down already, and the
-/// pusher will finish it: nobody may be told that nothing happened.
-fn there<T>(answer: Result<Answer<T>, CallError>) -> Result<T, Error<Refusal>> {
+/// Of an archived deal nothing can be changed.
+async fn archived(pool: &Pool, row: &Row) -> Result<Decision, Error<Refusal>> {
+    rows::passed(pool, row).await?;
+    Ok(Decision::DealOver)
+}
+
+/// A deal that is missing was noted as armed and is lost; nothing stands for one that is archived. Where Redis has no room, the
+/// order is written down already, and the pusher will finish it: nobody may be told that nothing happened.
+fn there<T>(answer: Result<Answer<T>, CallError>) -> Result<Option<T>, Error<Refusal>> {
     match answer {
-        Ok(Answer::Found(found)) => Ok(found),
+        Ok(Answer::Found(found)) => Ok(Some(found)),
+        Ok(Answer::Archived) => Ok(None),
         Ok(Answer::Frozen | Answer::Missing) => Err(Refusal::Frozen.into()),
         Err(full @ CallError::Full) => Err(Error::unavailable(full)),
         Err(error) => Err(error.into()),
     }
+}
+
+fn decided(decision: Decision) -> Result<(), Error<Refusal>> {
+    Err(match decision {
+        Decision::Done => return Ok(()),
+        Decision::PassedOver => Error::Unavailable(Fault::new("a newer order was decided on first")),
+        Decision::DealOver => Refusal::DealOver.into(),
+        Decision::DealStarted => Refusal::DealStarted.into(),
+        Decision::StockShrinks => Refusal::StockShrinks.into(),
+        Decision::ClosesEarly => deal::closes_early().into(),
+    })
 }

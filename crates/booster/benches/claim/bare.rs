@@ -112,7 +112,7 @@ impl Bare {
     pub async fn issued(&self, deal_id: &DealId) -> anyhow::Result<u64> {
         match self.deals.look(deal_id).await.map_err(anyhow::Error::new)? {
             Answer::Found(course) => Ok(course.issued.unsigned_abs()),
-            other @ (Answer::Frozen | Answer::Missing) => Err(anyhow!("{deal_id}: {other:?}")),
+            other @ (Answer::Frozen | Answer::Missing | Answer::Archived) => Err(anyhow!("{deal_id}: {other:?}")),
         }
     }
 

@@ -73,6 +73,41 @@ impl PromotionService for Nothing {
         Err(not_here())
     }
 
+    async fn close_deal(&self, _request: Request<pb::CloseDealRequest>) -> Result<Response<pb::Deal>, Status> {
+        Err(not_here())
+    }
+
+    async fn list_deals(
+        &self,
+        _request: Request<pb::ListDealsRequest>,
+    ) -> Result<Response<pb::ListDealsResponse>, Status> {
+        Err(not_here())
+    }
+
+    type WatchDealStream = futures::stream::Empty<Result<pb::WatchDealResponse, Status>>;
+
+    async fn watch_deal(
+        &self,
+        _request: Request<pb::WatchDealRequest>,
+    ) -> Result<Response<Self::WatchDealStream>, Status> {
+        Err(not_here())
+    }
+
+    async fn get_coupon(&self, _request: Request<pb::GetCouponRequest>) -> Result<Response<pb::Coupon>, Status> {
+        Err(not_here())
+    }
+
+    async fn redeem_coupon(&self, _request: Request<pb::RedeemCouponRequest>) -> Result<Response<pb::Coupon>, Status> {
+        Err(not_here())
+    }
+
+    async fn restore_coupon(
+        &self,
+        _request: Request<pb::RestoreCouponRequest>,
+    ) -> Result<Response<pb::Coupon>, Status> {
+        Err(not_here())
+    }
+
     async fn get_claim(&self, _request: Request<pb::GetClaimRequest>) -> Result<Response<pb::Coupon>, Status> {
         Err(not_here())
     }

@@ -103,3 +103,13 @@ pub(crate) async fn count(tx: &mut Tx, consumer: &str) -> Result<i64, Failure> {
         .fetch_one(&mut **tx)
         .await?)
 }
+
+/// Whether anything is parked under a key that begins like this.
+pub(crate) async fn begins_with(pool: &Pool, prefix: &str) -> Result<bool, Failure> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM parked WHERE starts_with(parking_key, $1)) AS "exists!""#,
+        prefix
+    )
+    .fetch_one(pool)
+    .await?)
+}

@@ -1,20 +1,19 @@
 //! What Redis holds of a deal against what PostgreSQL has. Pure.
 
-use std::collections::HashMap;
+use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
 
+use crate::coupon::State;
 use crate::deal::Course;
 use crate::postgres::coupon::Audited;
-use crate::redis::Held;
+use crate::redis::Kept;
 
 /// Sentences of one deal, at most; the rest is counted.
 const SENTENCES: usize = 20;
-/// The version of a coupon that was given back, at least.
-const RETURNED: i64 = 2;
-
 /// A deal in Redis.
 pub(super) struct Snapshot {
     pub(super) course: Course,
-    pub(super) holders: HashMap<Box<str>, Held>,
+    pub(super) holders: HashMap<Box<str>, Kept>,
     /// Whether nothing happened while it was read.
     pub(super) still: bool,
 }
@@ -43,7 +42,7 @@ impl Snapshot {
             found.push(format!("{live} coupons are alive and the stock is {stock} (I1)"));
         }
         let holders = i64::try_from(self.holders.len()).unwrap_or(i64::MAX);
-        let alive = self.holders.values().filter(|held| !held.returned).count();
+        let alive = self.holders.values().filter(|kept| !kept.held.returned).count();
         if self.still && (holders != issued || i64::try_from(alive).unwrap_or(i64::MAX) != live) {
             found.push(format!("Redis counts {issued} issued and {live} alive, and holds {holders} and {alive} (I2)"));
         }
@@ -52,24 +51,12 @@ impl Snapshot {
 
     /// One live coupon a seat, seats from 1 to the stock.
     fn seats(&self, rows: &[Audited]) -> Vec<String> {
-        let mut taken: HashMap<i64, i64> = HashMap::new();
-        let mut found = Vec::new();
-        for row in rows.iter().filter(|row| !row.returned && self.is_known(row.rank)) {
-            if row.seat > self.course.stock {
-                found.push(format!("rank {} sits on seat {} of {} (I1)", row.rank, row.seat, self.course.stock));
-            }
-            if let Some(other) = taken.insert(row.seat, row.rank) {
-                found.push(format!("ranks {other} and {} sit on seat {} (I1)", row.rank, row.seat));
-            }
-        }
-        found
+        seats(self.course.stock, rows.iter().filter(|row| self.is_known(row.rank)))
     }
 
     /// Ranks are exactly 1 to n.
     fn ranks(&self, rows: &[Audited]) -> Vec<String> {
-        let there: std::collections::HashSet<i64> = rows.iter().map(|row| row.rank).collect();
-        let missing = (1..=self.course.issued).filter(|rank| !there.contains(rank));
-        missing.map(|rank| format!("rank {rank} is not in PostgreSQL (I2, I3)")).collect()
+        ranks(self.course.issued, rows)
     }
 
     /// Every row has its holder, and says of him what Redis says.
@@ -79,30 +66,36 @@ impl Snapshot {
             let Audited { rank, seat, user_id, .. } = row;
             match self.holders.get(user_id.as_str()) {
                 None => found.push(format!("rank {rank} of {user_id} is in PostgreSQL and not in Redis (I4)")),
-                Some(held) if (held.rank, held.seat) != (*rank, *seat) => found.push(format!(
+                Some(Kept { held, .. }) if (held.rank, held.seat) != (*rank, *seat) => found.push(format!(
                     "{user_id} has rank {rank} and seat {seat} in PostgreSQL, and {} and {} in Redis (I3)",
                     held.rank, held.seat
                 )),
-                Some(held)
-                    if !held.returned && row.returned && !row.inferred && row.version >= RETURNED && self.still =>
-                {
-                    found
-                        .push(format!("rank {rank} of {user_id} is given back in PostgreSQL, and held in Redis (I10)"));
+                _ if row.inferred => {
+                    found.push(format!("rank {rank} of {user_id} lost its seat, and its return never arrived (I10)"));
                 }
-                Some(held) if held.returned && !row.returned => {
-                    found.push(format!("rank {rank} of {user_id} was given back, and is alive in PostgreSQL (I10)"));
-                }
-                Some(_) => {}
-            }
-            if row.inferred {
-                found.push(format!("rank {rank} of {user_id} lost its seat, and its return never arrived (I10)"));
-            } else if row.returned && row.version < RETURNED {
-                found.push(format!(
-                    "rank {rank} of {user_id} is given back in PostgreSQL, and nobody gave it back (I10)"
-                ));
+                Some(kept) => found.extend(self.change(row, kept)),
             }
         }
         found
+    }
+
+    /// A row is at the last change of its coupon; at a later one only where something has happened since.
+    fn change(&self, row: &Audited, kept: &Kept) -> Option<String> {
+        let Audited { rank, user_id, version, .. } = row;
+        let there = described(&row.state, row.order_id.as_deref());
+        let here = described(state(kept).as_str(), kept.order_id.as_deref());
+        let is_right = match version.cmp(&kept.version) {
+            Ordering::Less => false,
+            Ordering::Equal => there == here,
+            Ordering::Greater => !self.still,
+        };
+        (!is_right).then(|| {
+            let in_redis = kept.version;
+            format!(
+                "rank {rank} of {user_id} is {there} in PostgreSQL (change {version}), and {here} in Redis (change \
+                 {in_redis}) (I10)"
+            )
+        })
     }
 
     /// Every holder has a row. (That of his rank may be missing: then `ranks` has said so.)
@@ -111,9 +104,9 @@ impl Snapshot {
         let mut found: Vec<String> = self
             .holders
             .iter()
-            .filter_map(|(user, held)| match by_rank.get(&held.rank) {
-                Some(other) if *other != &**user && self.is_known(held.rank) => {
-                    Some(format!("rank {} is {user}'s in Redis and {other}'s in PostgreSQL (I3)", held.rank))
+            .filter_map(|(user, kept)| match by_rank.get(&kept.held.rank) {
+                Some(other) if *other != &**user && self.is_known(kept.held.rank) => {
+                    Some(format!("rank {} is {user}'s in Redis and {other}'s in PostgreSQL (I3)", kept.held.rank))
                 }
                 Some(_) | None => None,
             })
@@ -126,6 +119,64 @@ impl Snapshot {
     fn is_known(&self, rank: i64) -> bool {
         rank <= self.course.issued
     }
+}
+
+/// What is wrong with a deal that has left Redis, given every row of it.
+pub(super) fn archived(course: &Course, rows: &[Audited]) -> Vec<String> {
+    let mut found = seats(course.stock, rows.iter());
+    found.extend(ranks(course.issued, rows));
+    for row in rows {
+        let Audited { rank, user_id, .. } = row;
+        if *rank > course.issued {
+            found.push(format!("rank {rank} of {user_id} is in PostgreSQL, and was never issued (I4)"));
+        }
+        if row.inferred {
+            found.push(format!("rank {rank} of {user_id} lost its seat, and its return never arrived (I10)"));
+        }
+        if row.state != State::Returned.as_str() && !row.expired {
+            found.push(format!("rank {rank} of {user_id} is {} and not over, and its deal is archived", row.state));
+        }
+    }
+    let live = rows.iter().filter(|row| row.state != State::Returned.as_str()).count();
+    if i64::try_from(live).unwrap_or(i64::MAX) != course.live {
+        found.push(format!("{live} coupons are alive, and {} were when the deal was archived (I10)", course.live));
+    }
+    found.truncate(SENTENCES);
+    found
+}
+
+/// One live coupon a seat, seats from 1 to the stock.
+fn seats<'a>(stock: i64, rows: impl Iterator<Item = &'a Audited>) -> Vec<String> {
+    let mut taken: HashMap<i64, i64> = HashMap::new();
+    let mut found = Vec::new();
+    for row in rows.filter(|row| row.state != State::Returned.as_str()) {
+        if row.seat > stock {
+            found.push(format!("rank {} sits on seat {} of {stock} (I1)", row.rank, row.seat));
+        }
+        if let Some(other) = taken.insert(row.seat, row.rank) {
+            found.push(format!("ranks {other} and {} sit on seat {} (I1)", row.rank, row.seat));
+        }
+    }
+    found
+}
+
+/// Ranks are exactly 1 to n.
+fn ranks(issued: i64, rows: &[Audited]) -> Vec<String> {
+    let there: HashSet<i64> = rows.iter().map(|row| row.rank).collect();
+    let missing = (1..=issued).filter(|rank| !there.contains(rank));
+    missing.map(|rank| format!("rank {rank} is not in PostgreSQL (I2, I3)")).collect()
+}
+
+fn state(kept: &Kept) -> State {
+    match &kept.order_id {
+        _ if kept.held.returned => State::Returned,
+        Some(_) => State::Redeemed,
+        None => State::Issued,
+    }
+}
+
+fn described(state: &str, order_id: Option<&str>) -> String {
+    order_id.map_or_else(|| state.to_owned(), |order_id| format!("{state} by {order_id}"))
 }
 
 #[cfg(test)]

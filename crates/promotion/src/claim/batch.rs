@@ -72,6 +72,8 @@ pub(super) async fn settle(
             // Only of a first copy it is known that no other has taken anything.
             Ok(Answer::Frozen) if first => return settling.refuse(|| No::Error(Refusal::Frozen.into())),
             Ok(Answer::Missing) if first => return settling.refuse(|| No::Missing),
+            // Nothing is on its way any more: what was taken has long arrived.
+            Ok(Answer::Archived) => return settling.refuse(|| No::Archived),
             Err(CallError::Full) if first => {
                 return settling.refuse(|| No::Error(Error::Overloaded { retry_after: OVERLOADED_RETRY }));
             }

@@ -29,6 +29,7 @@ fn course() -> Course {
         closes_ms: 2_000,
         closed: false,
         frozen: false,
+        entry: EntryId::default(),
     }
 }
 

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 
 use crate::coupon::{self, Coupon};
 use crate::deal::{self, Deal, Money, Off, Prize};
+use crate::watch::View;
 
 pub(super) fn deal(deal: &Deal) -> pb::Deal {
     let wish = &deal.wish;
@@ -26,6 +27,15 @@ pub(super) fn deal(deal: &Deal) -> pb::Deal {
         remaining: deal.remaining(),
         epoch: course.map_or(0, |course| course.epoch),
         round: course.map_or(0, |course| course.round),
+    }
+}
+
+pub(super) fn view(view: &View) -> pb::WatchDealResponse {
+    pb::WatchDealResponse {
+        remaining: view.remaining,
+        state: deal_state(view.state).into(),
+        epoch: view.epoch,
+        round: view.round,
     }
 }
 

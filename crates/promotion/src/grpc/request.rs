@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
 use crate::coupon::{self, Coupon, State};
-use crate::deal::{DealId, Discount, Money, Off, Prize, RequestId, STOCK_MOST, Terms, UserId, VenueId, Wish};
+use crate::deal::{self, DealId, Discount, Money, Off, OrderId, Patch, Prize, RequestId, Terms, UserId, VenueId, Wish};
 use crate::schedule::Request;
 
 pub(super) fn create_deal(mut asked: pb::CreateDealRequest) -> Result<(Wish, Option<Request>), Invalid> {
@@ -44,20 +44,49 @@ pub(super) fn deal_id(text: &str) -> Result<DealId, Invalid> {
     DealId::parse(text)
 }
 
-pub(super) fn update_deal(asked: pb::UpdateDealRequest) -> Result<(DealId, i64), Invalid> {
+pub(super) fn update_deal(asked: pb::UpdateDealRequest) -> Result<(DealId, Patch), Invalid> {
     let deal = asked.deal.ok_or_else(|| Invalid::new("deal", "is missing"))?;
     let deal_id = inside(DealId::parse(&deal.deal_id))?;
     let paths = asked.update_mask.map(|mask| mask.paths).unwrap_or_default();
     if paths.is_empty() {
-        return Err(Invalid::new("update_mask", "is empty; it says what to change: stock"));
+        return Err(Invalid::new("update_mask", format!("is empty; it says what to change: {CHANGEABLE}")));
     }
-    if let Some(other) = paths.iter().find(|path| *path != "stock") {
-        return Err(Invalid::new("update_mask", format!("has {other:?}; only stock can be changed")));
+    let mut patch = Patch::default();
+    for path in paths {
+        match path.as_str() {
+            "title" => patch.title = Some(deal.title.clone()),
+            "stock" => patch.stock = Some(deal.stock),
+            "opens_at" => patch.opens_ms = Some(millis("deal.opens_at", deal.opens_at)?),
+            "closes_at" => patch.closes_ms = Some(millis("deal.closes_at", deal.closes_at)?),
+            "prize" => patch.prize = Some(prize(deal.prize.clone())?),
+            "pass_required" => patch.pass_required = Some(deal.pass_required),
+            other => {
+                return Err(Invalid::new("update_mask", format!("has {other:?}; it may have {CHANGEABLE}")));
+            }
+        }
     }
-    if !(1..=STOCK_MOST).contains(&deal.stock) {
-        return Err(Invalid::new("deal.stock", format!("is {}; it is 1 to {STOCK_MOST}", deal.stock)));
-    }
-    Ok((deal_id, deal.stock))
+    patch.check()?;
+    Ok((deal_id, patch))
+}
+
+/// What an update mask may name.
+const CHANGEABLE: &str = "title, stock, opens_at, closes_at, prize, pass_required";
+
+fn millis(field: &'static str, timestamp: Option<Timestamp>) -> Result<i64, Invalid> {
+    let timestamp = timestamp.ok_or_else(|| Invalid::new(field, "is missing"))?;
+    Ok(kit::clock::to_millis(instant(field, timestamp)?))
+}
+
+pub(super) fn coupon_id(text: &str) -> Result<(DealId, i64), Invalid> {
+    coupon::parse_id(text)
+}
+
+pub(super) fn redeem_coupon(asked: &pb::RedeemCouponRequest) -> Result<((DealId, i64), UserId, OrderId), Invalid> {
+    Ok((coupon::parse_id(&asked.coupon_id)?, UserId::parse(&asked.user_id)?, OrderId::parse(&asked.order_id)?))
+}
+
+pub(super) fn restore_coupon(asked: &pb::RestoreCouponRequest) -> Result<((DealId, i64), OrderId), Invalid> {
+    Ok((coupon::parse_id(&asked.coupon_id)?, OrderId::parse(&asked.order_id)?))
 }
 
 pub(super) fn return_coupon(asked: &pb::ReturnCouponRequest) -> Result<((DealId, i64), UserId), Invalid> {
@@ -66,6 +95,18 @@ pub(super) fn return_coupon(asked: &pb::ReturnCouponRequest) -> Result<((DealId,
 
 pub(super) fn claim(deal_id: &str, user_id: &str) -> Result<(DealId, UserId), Invalid> {
     Ok((DealId::parse(deal_id)?, UserId::parse(user_id)?))
+}
+
+pub(super) fn deal_state(number: i32) -> Result<Option<deal::State>, Invalid> {
+    match pb::DealState::try_from(number) {
+        Ok(pb::DealState::Unspecified) => Ok(None),
+        Ok(pb::DealState::Scheduled) => Ok(Some(deal::State::Scheduled)),
+        Ok(pb::DealState::Open) => Ok(Some(deal::State::Open)),
+        Ok(pb::DealState::SoldOut) => Ok(Some(deal::State::SoldOut)),
+        Ok(pb::DealState::Closed) => Ok(Some(deal::State::Closed)),
+        Ok(pb::DealState::Frozen) => Ok(Some(deal::State::Frozen)),
+        Err(_) => Err(Invalid::new("state", format!("is {number}, which is no state of a deal"))),
+    }
 }
 
 pub(super) fn coupon_state(number: i32) -> Result<Option<State>, Invalid> {

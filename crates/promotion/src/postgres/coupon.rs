@@ -159,6 +159,34 @@ pub async fn of_deal(
     Ok(rows.into_iter().filter_map(Row::into_coupon).collect())
 }
 
+/// The coupon of a rank.
+pub async fn get(pool: &Pool, deal_id: &DealId, rank: i64) -> Result<Option<Coupon>, Failure> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"SELECT deal_id, rank, user_id, venue_id, prize AS "prize: Json<Prize>", state, claimed_at, expires_at, order_id
+           FROM promotion.coupon WHERE deal_id = $1 AND rank = $2"#,
+        deal_id.as_str(),
+        rank,
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.and_then(Row::into_coupon))
+}
+
+/// What one user has of a deal.
+pub async fn of_holder(pool: &Pool, deal_id: &DealId, user_id: &UserId) -> Result<Option<Coupon>, Failure> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"SELECT deal_id, rank, user_id, venue_id, prize AS "prize: Json<Prize>", state, claimed_at, expires_at, order_id
+           FROM promotion.coupon WHERE deal_id = $1 AND user_id = $2"#,
+        deal_id.as_str(),
+        user_id.as_str(),
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.and_then(Row::into_coupon))
+}
+
 /// What an audit looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Audited {
@@ -168,19 +196,24 @@ pub struct Audited {
     pub seat: i64,
     /// Who holds it.
     pub user_id: String,
-    /// Whether it was given back.
-    pub returned: bool,
+    /// As it is stored.
+    pub state: String,
     /// Counts the coupon's changes.
     pub version: i64,
+    /// The order that has redeemed it.
+    pub order_id: Option<String>,
     /// Whether it is stored as returned only because a higher rank sits on its seat.
     pub inferred: bool,
+    /// Whether its time is over.
+    pub expired: bool,
 }
 
 /// Every row of a deal.
 pub async fn audited(pool: &Pool, deal_id: &DealId) -> Result<Vec<Audited>, Failure> {
     Ok(sqlx::query_as!(
         Audited,
-        r#"SELECT rank, seat, user_id, state = 'RETURNED' AS "returned!", version, inferred
+        r#"SELECT rank, seat, user_id, state, version, order_id, inferred,
+             coalesce(expires_at <= clock_timestamp(), false) AS "expired!"
            FROM promotion.coupon WHERE deal_id = $1 ORDER BY rank"#,
         deal_id.as_str(),
     )

@@ -1,10 +1,12 @@
 //! Deals as they were ordered.
 
 use kit::postgres::{Failure, Pool, Tx};
+use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 use time::OffsetDateTime;
 
-use crate::deal::{DealId, Prize, RequestId, Terms, Wish};
+use crate::deal::{Course, DealId, Patch, Prize, RequestId, Terms, VenueId, Wish};
+use crate::redis::{Decision, Updated};
 
 /// A deal's row.
 #[derive(Debug, Clone)]
@@ -13,12 +15,63 @@ pub struct Row {
     pub wish: Wish,
     /// Counts what was ordered.
     pub version: i64,
-    /// The stock that was last ordered; `wish` has the one in force.
-    pub wanted_stock: i64,
+    /// What was last ordered; `wish` has what is in force.
+    pub wanted: Patch,
     /// Whether it is known to be in Redis: then it is never put there again.
     pub armed: bool,
     /// Whether Redis has decided on the newest order.
     pub applied: bool,
+    /// How it stood when its last coupon was over.
+    pub course: Option<Course>,
+    /// When it was written down.
+    pub created_at: OffsetDateTime,
+}
+
+/// What became of an order to change a deal.
+#[derive(Debug)]
+pub enum Wished {
+    /// It is written down.
+    Yes(Box<Row>),
+    /// An order before it is still to be decided on, which comes first.
+    NotYet(Box<Row>),
+    /// There is no such deal.
+    NotFound,
+}
+
+/// What PostgreSQL knows of a deal that Redis does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It was never made.
+    Unknown,
+    /// It was made: Redis has lost it, or does not have it yet.
+    Made,
+    /// All of its coupons are over, and it has left Redis.
+    Archived,
+}
+
+/// Where a page of deals begins: after this one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct After {
+    /// When it was written down, in microseconds.
+    pub created_us: i64,
+    /// Its name.
+    pub deal_id: String,
+}
+
+impl Row {
+    /// Where it stands in a list.
+    #[must_use]
+    pub fn place(&self) -> After {
+        let micros = self.created_at.unix_timestamp_nanos() / 1_000;
+        After { created_us: i64::try_from(micros).unwrap_or_default(), deal_id: self.wish.deal_id.to_string() }
+    }
+}
+
+/// What is wanted, and by which version.
+#[derive(Debug, Serialize, Deserialize)]
+struct Wanted {
+    version: i64,
+    patch: Patch,
 }
 
 /// What became of an order for a new deal.
@@ -53,10 +106,10 @@ pub async fn create(
             return repeated(&mut tx, request_id, digest).await;
         }
     }
-    let new = sqlx::query!(
+    let created_at = sqlx::query_scalar!(
         "INSERT INTO promotion.deal (deal_id, tag, venue_id, state, version, title, stock, wanted_stock, opens_at, closes_at,
            prize, pass_required)
-         VALUES ($1, $2, $3, 'CREATED', 1, $4, $5, $5, $6, $7, $8, $9) ON CONFLICT (deal_id) DO NOTHING",
+         VALUES ($1, $2, $3, 'CREATED', 1, $4, $5, $5, $6, $7, $8, $9) ON CONFLICT (deal_id) DO NOTHING RETURNING created_at",
         wish.deal_id.as_str(),
         tag,
         wish.terms.venue_id,
@@ -67,13 +120,12 @@ pub async fn create(
         Json(&wish.terms.prize) as _,
         wish.pass_required,
     )
-    .execute(&mut *tx)
+    .fetch_optional(&mut *tx)
     .await?;
-    if new.rows_affected() == 0 {
-        return Ok(Created::Exists);
-    }
+    let Some(created_at) = created_at else { return Ok(Created::Exists) };
     kit::postgres::commit(tx).await?;
-    let row = Row { wish: wish.clone(), version: 1, wanted_stock: wish.stock, armed: false, applied: false };
+    let (wish, wanted) = (wish.clone(), Patch::default());
+    let row = Row { wish, version: 1, wanted, armed: false, applied: false, course: None, created_at };
     Ok(Created::Yes(Box::new(row)))
 }
 
@@ -100,42 +152,105 @@ pub async fn armed(pool: &Pool, deal_id: &DealId) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes down what is wished for. None where there is no such deal.
-pub async fn wish(pool: &Pool, deal_id: &DealId, stock: i64) -> Result<Option<Row>, Failure> {
+/// Writes an order down, if the one before it has been decided on: so no order is ever overwritten by another.
+pub async fn wish(pool: &Pool, deal_id: &DealId, patch: &Patch) -> Result<Wished, Failure> {
     let row = sqlx::query_as!(
         Columns,
-        r#"UPDATE promotion.deal SET version = version + 1, wanted_stock = $2 WHERE deal_id = $1
+        r#"UPDATE promotion.deal
+           SET version = version + 1, wanted = jsonb_build_object('version', version + 1, 'patch', $2::jsonb),
+             wanted_stock = coalesce($3, stock)
+           WHERE deal_id = $1 AND state = 'ARMED' AND applied = version
            RETURNING deal_id, venue_id, state, version, applied, title, stock, wanted_stock, opens_at, closes_at,
-             prize AS "prize: Json<Prize>", pass_required"#,
+             prize AS "prize: Json<Prize>", pass_required, wanted AS "wanted: Json<Wanted>",
+             course AS "course: Json<Course>", created_at"#,
         deal_id.as_str(),
-        stock,
+        Json(patch) as _,
+        patch.stock,
     )
     .fetch_optional(pool)
     .await?;
-    Ok(row.and_then(Columns::into_row))
+    if let Some(row) = row.and_then(Columns::into_row) {
+        return Ok(Wished::Yes(Box::new(row)));
+    }
+    Ok(get(pool, deal_id).await?.map_or(Wished::NotFound, |row| Wished::NotYet(Box::new(row))))
 }
 
-/// Notes what Redis has decided on an order, and on all before it.
-pub async fn applied(pool: &Pool, deal_id: &DealId, version: i64, stock: i64) -> Result<(), Failure> {
+/// Notes what Redis has decided on an order, and what is in force since; `title` is the new one, if it was one and is granted.
+pub async fn applied(pool: &Pool, row: &Row, updated: &Updated) -> Result<(), Failure> {
+    let title = row.wanted.title.as_deref().filter(|_| updated.decision == Decision::Done);
     sqlx::query!(
-        "UPDATE promotion.deal SET applied = $2, stock = greatest(stock, $3) WHERE deal_id = $1 AND applied < $2",
-        deal_id.as_str(),
-        version,
-        stock,
+        "UPDATE promotion.deal SET applied = $2, title = coalesce($3, title), stock = $4, opens_at = $5, closes_at = $6,
+           prize = $7, pass_required = $8
+         WHERE deal_id = $1 AND applied < $2",
+        row.wish.deal_id.as_str(),
+        row.version,
+        title,
+        updated.stock,
+        kit::clock::from_millis(updated.opens_ms),
+        kit::clock::from_millis(updated.closes_ms),
+        Json(&updated.terms.prize) as _,
+        updated.pass_required,
     )
     .execute(pool)
     .await?;
     Ok(())
 }
 
-/// Whether such a deal was ever made.
-pub async fn exists(pool: &Pool, deal_id: &DealId) -> Result<bool, Failure> {
-    Ok(sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM promotion.deal WHERE deal_id = $1) AS "exists!""#,
+/// Notes that an order came when the deal was archived: nothing of it can be changed.
+pub async fn passed(pool: &Pool, row: &Row) -> Result<(), Failure> {
+    sqlx::query!(
+        "UPDATE promotion.deal SET applied = $2 WHERE deal_id = $1 AND applied < $2",
+        row.wish.deal_id.as_str(),
+        row.version,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// What is known of a deal that Redis does not have.
+pub async fn fate(pool: &Pool, deal_id: &DealId) -> Result<Fate, Failure> {
+    let archived = sqlx::query_scalar!(
+        r#"SELECT archived_at IS NOT NULL AS "archived!" FROM promotion.deal WHERE deal_id = $1"#,
         deal_id.as_str()
     )
-    .fetch_one(pool)
-    .await?)
+    .fetch_optional(pool)
+    .await?;
+    Ok(match archived {
+        None => Fate::Unknown,
+        Some(false) => Fate::Made,
+        Some(true) => Fate::Archived,
+    })
+}
+
+/// Deals, newest first.
+pub async fn page(
+    pool: &Pool,
+    venue_id: Option<&VenueId>,
+    after: Option<&After>,
+    limit: i64,
+) -> Result<Vec<Row>, Failure> {
+    let rows = sqlx::query_as!(
+        Columns,
+        r#"SELECT deal_id, venue_id, state, version, applied, title, stock, wanted_stock, opens_at, closes_at,
+             prize AS "prize: Json<Prize>", pass_required, wanted AS "wanted: Json<Wanted>",
+             course AS "course: Json<Course>", created_at
+           FROM promotion.deal
+           WHERE ($1::text IS NULL OR venue_id = $1)
+             AND ($2::timestamptz IS NULL OR (created_at, deal_id) < ($2, $3))
+           ORDER BY created_at DESC, deal_id DESC LIMIT $4"#,
+        venue_id.map(VenueId::as_str),
+        after.map(|after| instant(after.created_us)),
+        after.map(|after| after.deal_id.as_str()),
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().filter_map(Columns::into_row).collect())
+}
+
+fn instant(micros: i64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 /// The deal's row.
@@ -147,9 +262,9 @@ pub async fn get(pool: &Pool, deal_id: &DealId) -> Result<Option<Row>, Failure> 
 pub async fn pending(pool: &Pool, after: &str, limit: i64) -> Result<Vec<Row>, Failure> {
     let rows = sqlx::query_as!(
         Columns,
-        r#"SELECT deal_id, venue_id, state, version, applied, title, stock, wanted_stock,
-             opens_at, closes_at, prize AS "prize: Json<Prize>",
-             pass_required
+        r#"SELECT deal_id, venue_id, state, version, applied, title, stock, wanted_stock, opens_at, closes_at,
+             prize AS "prize: Json<Prize>", pass_required, wanted AS "wanted: Json<Wanted>",
+             course AS "course: Json<Course>", created_at
            FROM promotion.deal
            WHERE (state = 'CREATED' OR applied < version) AND deal_id > $1 AND created_at < clock_timestamp() - interval '2 seconds'
            ORDER BY deal_id LIMIT $2"#,
@@ -184,9 +299,9 @@ pub async fn forget_requests(pool: &Pool) -> Result<u64, Failure> {
 async fn row(at: impl sqlx::PgExecutor<'_>, deal_id: &str) -> Result<Option<Row>, Failure> {
     let row = sqlx::query_as!(
         Columns,
-        r#"SELECT deal_id, venue_id, state, version, applied, title, stock, wanted_stock,
-             opens_at, closes_at, prize AS "prize: Json<Prize>",
-             pass_required
+        r#"SELECT deal_id, venue_id, state, version, applied, title, stock, wanted_stock, opens_at, closes_at,
+             prize AS "prize: Json<Prize>", pass_required, wanted AS "wanted: Json<Wanted>",
+             course AS "course: Json<Course>", created_at
            FROM promotion.deal WHERE deal_id = $1"#,
         deal_id,
     )
@@ -208,6 +323,9 @@ struct Columns {
     closes_at: OffsetDateTime,
     prize: Json<Prize>,
     pass_required: bool,
+    wanted: Option<Json<Wanted>>,
+    course: Option<Json<Course>>,
+    created_at: OffsetDateTime,
 }
 
 impl Columns {
@@ -222,10 +340,15 @@ impl Columns {
             closes_at: self.closes_at,
             pass_required: self.pass_required,
         };
+        // A process of before writes its orders down without a patch.
+        let of_before = Patch { stock: Some(self.wanted_stock), ..Patch::default() };
+        let wanted = self.wanted.filter(|wanted| wanted.version == self.version);
         Some(Row {
             wish,
             version: self.version,
-            wanted_stock: self.wanted_stock,
+            wanted: wanted.map_or(of_before, |wanted| wanted.0.patch),
+            course: self.course.map(|course| course.0),
+            created_at: self.created_at,
             armed: self.state == "ARMED",
             applied: self.applied >= self.version,
         })

@@ -1,20 +1,21 @@
 -- Claims: a whole batch in one step, one journal entry for all that it issued. Who holds a coupon is asked first.
 --
--- KEYS  1 fence  2 deal  3 held  4 seats  5 journal (see deal.lua)
+-- KEYS  1 fence  2 deal  3 held  4 seats  5 journal (see deal.lua and held.lua)
 
 local WON, HELD, RETURNED, SOLD_OUT, NOT_OPEN, CLOSED, FROZEN, PASS_REQUIRED, LATE, FULL = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 
--- "<rank>:<seat>:<ms>" -> outcome, rank, ms
+-- A value of `held` -> outcome, rank, ms: the coupon as it was issued, whatever became of it since.
 local function held_outcome(value)
-  local gone, rank, at = string.match(value, '^(%-?)(%d+):%d+:(%d+)$')
-  return gone == '-' and RETURNED or HELD, tonumber(rank), tonumber(at)
+  local held = parse_held(value)
+  return held.gone and RETURNED or HELD, tonumber(held.rank), tonumber(held.at)
 end
 
 -- Why nobody new can win now, or nil. The order is the documented one.
 local function refusal(deal, now, not_after, journal_bytes, journal_limit)
   if now > not_after then return LATE end
   if deal.frozen == '1' or deal.armed ~= '1' then return FROZEN end
-  if now < deal.opens then return NOT_OPEN end
+  -- One that was closed before it opened does not open any more.
+  if now < deal.opens and deal.closed == '' then return NOT_OPEN end
   if deal.closed ~= '' then return CLOSED end
   if deal.pass == '1' then return PASS_REQUIRED end
   if deal.seats - deal.free >= deal.stock then return SOLD_OUT end
@@ -38,6 +39,7 @@ local function close_if_due(keys, tag, deal)
     deal.sequence = deal.sequence + 1
     redis.call('HSET', keys[2], 'closed', deal.closed, 'sequence', string.format('%d', deal.sequence))
     keep_time(keys[1], tag)
+    announce(keys)
   end
 end
 
@@ -61,18 +63,19 @@ local function issue(keys, args, tag, deal, won)
     redis.call('HSET', keys[4], 'free', string.format('%d', deal.free))
   end
   local sequence = deal.sequence + 1
-  redis.call('HSET', keys[2], 'issued', string.format('%d', deal.issued), 'seats', string.format('%d', deal.seats),
-    'sequence', string.format('%d', sequence))
-  redis.call('XADD', keys[5], '*', 'kind', 'claimed', 'deal', args[3], 'at', string.format('%.0f', tag.now),
+  local entry = redis.call('XADD', keys[5], '*', 'kind', 'claimed', 'deal', args[3], 'at', string.format('%.0f', tag.now),
     'rank', string.format('%d', won.first), 'users', table.concat(won.users, ','),
     'seats', table.concat(won.seats, ','), 'terms', deal.terms, 'trace', args[4])
+  redis.call('HSET', keys[2], 'issued', string.format('%d', deal.issued), 'seats', string.format('%d', deal.seats),
+    'sequence', string.format('%d', sequence), 'entry', entry)
+  announce(keys)
   return sequence
 end
 
 -- Claims one coupon for each user.
 -- ARGV  1 not_after (milliseconds)  2 how many bytes the journal may take  3 deal id  4 traceparent, or empty  5.. users
 -- ->    { "OK", now, round, sequence, opens, terms, outcome, rank, ms, outcome, rank, ms, ... }, in the order of the
---       users; rank and ms are 0 where nothing is held. Or { "FROZEN" }, or { "MISSING", now }.
+--       users; rank and ms are 0 where nothing is held. Or { "FROZEN" }, { "ARCHIVED", now } or { "MISSING", now }.
 local function claim(keys, args, tag)
   local deal = read_deal(keys)
   close_if_due(keys, tag, deal)
@@ -111,17 +114,4 @@ local function claim(keys, args, tag)
   return reply
 end
 
--- What one user holds. KEYS 1, 2 and 3.
--- ARGV  1 user
--- ->    { "OK", now, terms, outcome, rank, ms } with outcome 0 where nothing is held, { "FROZEN" }, { "MISSING", now }
-local function find(keys, args, tag)
-  local terms = redis.call('HGET', keys[2], 'terms')
-  local value = redis.call('HGET', keys[3], args[1])
-  if not value then
-    return { 'OK', tag.now, terms, 0, 0, 0 }
-  end
-  return { 'OK', tag.now, terms, held_outcome(value) }
-end
-
-redis.register_function('promotion_claim_2', of_deal(claim))
-redis.register_function({ function_name = 'promotion_find_2', callback = of_deal(find), flags = { 'no-writes' } })
+redis.register_function('promotion_claim_3', of_deal(claim))

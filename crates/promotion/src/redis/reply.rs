@@ -6,9 +6,12 @@ use fred::error::{Error as RedisError, ErrorKind};
 use fred::types::Value;
 use kit::redis::CallError;
 
-use super::{Answer, Claimed, GivenBack, Held, Outcome, Rounds, Sold, Updated};
-use crate::coupon::Grant;
-use crate::deal::{Course, Refusal, Terms};
+use super::{Answer, Claimed, Decision, Held, Holding, Kept, Outcome, Rounds, Sold, Unfit, Updated};
+use crate::coupon::{Grant, State};
+use crate::deal::Course;
+
+/// The field that keeps a hash of holders alive while there are none.
+const NOBODY: &str = ":";
 
 /// A reply, read from its front. The first part is the status.
 pub(super) struct Reply {
@@ -26,18 +29,20 @@ impl Reply {
             Some("OK") => rest(&mut self).map(Answer::Found),
             Some("FROZEN") => Some(Answer::Frozen),
             Some("MISSING") => Some(Answer::Missing),
+            Some("ARCHIVED") => Some(Answer::Archived),
             Some(_) | None => None,
         };
         // What does not have the agreed shape is not an answer; whether anything happened is unknown.
-        answer.ok_or_else(|| CallError::Unknown(RedisError::new(ErrorKind::Protocol, "a reply of another shape")))
+        answer.ok_or_else(another_shape)
     }
 
     pub(super) fn course(&mut self) -> Option<Course> {
         let (now_ms, epoch, stock) = (self.number()?, self.number()?, self.number()?);
         let (issued, seats, free) = (self.number()?, self.number()?, self.number()?);
-        let (round, sequence, _version) = (self.number()?, self.number()?, self.number()?);
+        let (round, sequence) = (self.number()?, self.number()?);
         let (opens_ms, closes_ms) = (self.number()?, self.number()?);
         let (armed, frozen, closed) = (self.text()?, self.text()?, self.text()?);
+        let entry = self.text()?.parse().ok()?;
         Some(Course {
             now_ms,
             epoch,
@@ -50,42 +55,63 @@ impl Reply {
             closes_ms,
             closed: !closed.is_empty(),
             frozen: frozen == "1" || armed != "1",
+            entry,
         })
     }
 
-    pub(super) fn holding(&mut self) -> Option<(Terms, Option<Outcome>)> {
-        let _now = self.number()?;
+    pub(super) fn holding(&mut self) -> Option<Holding> {
+        let now_ms = self.number()?;
         let terms = serde_json::from_str(&self.text()?).ok()?;
-        let (code, rank, claimed_ms) = (self.number()?, self.number()?, self.number()?);
-        let held = if code == 0 { None } else { Some(outcome(code, Grant { rank, claimed_ms })?) };
-        Some((terms, held))
+        let state = State::parse(&self.text()?)?;
+        let grant = Grant { rank: self.number()?, claimed_ms: self.number()? };
+        let order_id = Some(self.text()?).filter(|order_id| !order_id.is_empty());
+        Some(Holding { now_ms, terms, state, grant, order_id })
     }
 
     pub(super) fn updated(&mut self) -> Option<Updated> {
-        let (_now, stock) = (self.number()?, self.number()?);
-        let refusal = match self.text()?.as_str() {
-            "" => None,
-            "DEAL_OVER" => Some(Refusal::DealOver),
-            "STOCK_SHRINKS" => Some(Refusal::StockShrinks),
+        let _now = self.number()?;
+        let decision = match self.text()?.as_str() {
+            "" => Decision::Done,
+            "PASSED_OVER" => Decision::PassedOver,
+            "DEAL_OVER" => Decision::DealOver,
+            "DEAL_STARTED" => Decision::DealStarted,
+            "STOCK_SHRINKS" => Decision::StockShrinks,
+            "CLOSES_EARLY" => Decision::ClosesEarly,
             _ => return None,
         };
-        Some(Updated { stock, refusal })
+        let (stock, opens_ms, closes_ms) = (self.number()?, self.number()?, self.number()?);
+        let pass_required = self.text()? == "1";
+        let terms = serde_json::from_str(&self.text()?).ok()?;
+        Some(Updated { decision, stock, opens_ms, closes_ms, pass_required, terms })
     }
 
     /// Besides the usual, "NO" and why.
-    pub(super) fn given_back(self) -> Result<Answer<GivenBack>, CallError> {
+    pub(super) fn or_no<T>(
+        self,
+        rest: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Result<Answer<Result<T, String>>, CallError> {
         let mut parts = self.parts.as_slice().iter().map(Value::as_str);
-        match (parts.next().flatten().as_deref(), parts.next().flatten().as_deref()) {
-            (Some("NO"), Some("NOT_OWNER")) => Ok(Answer::Found(GivenBack::NotOwner)),
-            (Some("NO"), Some("NOT_FOUND")) => Ok(Answer::Found(GivenBack::NotFound)),
-            _ => {
-                drop(parts);
-                self.answer(|reply| match reply.holding()? {
-                    (terms, Some(Outcome::Returned(grant))) => Some(GivenBack::Yes(terms, grant)),
-                    _ => None,
-                })
-            }
+        if let (Some(Some(no)), Some(Some(why))) = (parts.next(), parts.next())
+            && no == "NO"
+        {
+            return Ok(Answer::Found(Err(why.into_owned())));
         }
+        drop(parts);
+        self.answer(|reply| rest(reply).map(Ok))
+    }
+
+    /// Besides the usual, "NO" and why a coupon is not to be had so.
+    pub(super) fn or_unfit<T>(
+        self,
+        rest: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Result<Answer<Result<T, Unfit>>, CallError> {
+        Ok(match self.or_no(rest)? {
+            Answer::Found(Ok(found)) => Answer::Found(Ok(found)),
+            Answer::Found(Err(why)) => Answer::Found(Err(unfit(&why).ok_or_else(another_shape)?)),
+            Answer::Frozen => Answer::Frozen,
+            Answer::Missing => Answer::Missing,
+            Answer::Archived => Answer::Archived,
+        })
     }
 
     /// Besides the usual, "NO" where there is nothing to remember.
@@ -102,9 +128,17 @@ impl Reply {
     }
 
     /// A page of holders, and where the next one begins.
-    pub(super) fn page(&mut self) -> Option<(String, HashMap<Box<str>, Held>)> {
+    pub(super) fn page(&mut self) -> Option<(String, HashMap<Box<str>, Kept>)> {
         let _now = self.number()?;
-        Some((self.text()?, self.holders()?))
+        let cursor = self.text()?;
+        let mut holders = HashMap::with_capacity(self.parts.len() / 3);
+        while let Some(user) = self.text() {
+            let (value, used) = (self.text()?, self.text()?);
+            if user != NOBODY {
+                holders.insert(user.into_boxed_str(), kept(&value, &used)?);
+            }
+        }
+        Some((cursor, holders))
     }
 
     /// All that is left, in pairs.
@@ -112,8 +146,7 @@ impl Reply {
         let mut holders = HashMap::with_capacity(self.parts.len() / 2);
         while let Some(user) = self.text() {
             let value = self.text()?;
-            // The field that keeps the hash alive belongs to nobody.
-            if user != ":" {
+            if user != NOBODY {
                 holders.insert(user.into_boxed_str(), held(&value)?);
             }
         }
@@ -147,13 +180,43 @@ impl Reply {
     }
 }
 
-/// `<rank>:<seat>:<milliseconds>`, "-" in front once it was returned.
+/// The reasons of `coupon.lua`.
+fn unfit(why: &str) -> Option<Unfit> {
+    Some(match why {
+        "COUPON_NOT_FOUND" => Unfit::NotFound,
+        "NOT_OWNER" => Unfit::NotOwner,
+        "COUPON_RETURNED" => Unfit::Returned,
+        "COUPON_REDEEMED" => Unfit::Redeemed,
+        "COUPON_EXPIRED" => Unfit::Expired,
+        "COUPON_OTHER_ORDER" => Unfit::OtherOrder,
+        "FULL" => Unfit::Full,
+        _ => return None,
+    })
+}
+
+fn another_shape() -> CallError {
+    CallError::Unknown(RedisError::new(ErrorKind::Protocol, "a reply of another shape"))
+}
+
+/// `<rank>:<seat>:<milliseconds>`, in front "-" once it was returned, or "0" once it was redeemed.
 fn held(value: &str) -> Option<Held> {
     let (returned, value) = value.strip_prefix('-').map_or((false, value), |value| (true, value));
     let mut parts = value.split(':');
     let (rank, seat) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
     let claimed_ms = parts.next()?.parse().ok()?;
     Some(Held { rank, seat, claimed_ms, returned })
+}
+
+/// A value of `held`, and what `used` says of it: `<version>:<order>:<user>`, or nothing.
+fn kept(value: &str, used: &str) -> Option<Kept> {
+    let held = held(value)?;
+    if used.is_empty() {
+        return Some(Kept { held, version: if held.returned { 2 } else { 1 }, order_id: None });
+    }
+    let mut parts = used.split(':');
+    let version = parts.next()?.parse().ok()?;
+    let order_id = parts.next().filter(|order_id| !order_id.is_empty()).map(str::to_owned);
+    Some(Kept { held, version, order_id })
 }
 
 /// The numbers of `claim.lua`.

@@ -6,7 +6,7 @@
 -- KEYS  2 deal  3 held  4 seats
 -- ARGV  1 how many holders at most
 -- ->    { "OK", now, round, sequence, closes, terms, user, value, user, value, ... }, { "NO", why } where it is not sold
---       out, is closed, or has too many holders; { "FROZEN" } or { "MISSING", now }
+--       out, is closed, or has too many holders; { "FROZEN" }, { "ARCHIVED", now } or { "MISSING", now }
 local function winners(keys, args, tag)
   local row = redis.call('HMGET', keys[2], 'stock', 'seats', 'round', 'sequence', 'closes', 'terms', 'frozen', 'closed')
   local free = tonumber(redis.call('HGET', keys[4], 'free'))
@@ -24,14 +24,17 @@ local function winners(keys, args, tag)
 end
 
 -- Some of the holders of a deal; the next call goes on where this one ended.
--- KEYS  2 deal  3 held
+-- KEYS  2 deal  3 held  4 seats  5 used
 -- ARGV  1 cursor, "0" at first  2 about how many
--- ->    { "OK", now, cursor or "0" at the end, user, value, user, value, ... }, { "FROZEN" } or { "MISSING", now }
+-- ->    { "OK", now, cursor or "0" at the end, user, value, used or "", user, value, used or "", ... }, { "FROZEN" },
+--       { "ARCHIVED", now } or { "MISSING", now }
 local function holders(keys, args, tag)
   local page = redis.call('HSCAN', keys[3], args[1], 'COUNT', args[2])
   local reply = { 'OK', tag.now, page[1] }
-  for _, part in ipairs(page[2]) do
-    reply[#reply + 1] = part
+  for i = 1, #page[2], 2 do
+    local held = parse_held(page[2][i + 1])
+    reply[#reply + 1], reply[#reply + 2] = page[2][i], page[2][i + 1]
+    reply[#reply + 1] = held and redis.call('HGET', keys[5], held.rank) or ''
   end
   return reply
 end
@@ -50,6 +53,6 @@ local function rounds(keys, _, tag)
   return reply
 end
 
-redis.register_function({ function_name = 'promotion_winners_2', callback = of_deal(winners), flags = { 'no-writes' } })
-redis.register_function({ function_name = 'promotion_holders_2', callback = of_deal(holders), flags = { 'no-writes' } })
-redis.register_function({ function_name = 'promotion_rounds_2', callback = fenced(rounds), flags = { 'no-writes' } })
+redis.register_function({ function_name = 'promotion_winners_3', callback = of_deal(winners), flags = { 'no-writes' } })
+redis.register_function({ function_name = 'promotion_holders_3', callback = of_deal(holders), flags = { 'no-writes' } })
+redis.register_function({ function_name = 'promotion_rounds_3', callback = fenced(rounds), flags = { 'no-writes' } })

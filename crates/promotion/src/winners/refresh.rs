@@ -92,7 +92,9 @@ impl Refresh {
                 let found: HashMap<&DealId, (i64, i64)> = deals.iter().zip(rounds).collect();
                 self.compare(&found, asked_ms, now_ms);
             }
-            Ok(Answer::Frozen | Answer::Missing) => deals.iter().for_each(|deal_id| self.winners.forget(deal_id)),
+            Ok(Answer::Frozen | Answer::Missing | Answer::Archived) => {
+                deals.iter().for_each(|deal_id| self.winners.forget(deal_id))
+            }
             Err(_) => {}
         }
     }

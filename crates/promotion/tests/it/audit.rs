@@ -15,7 +15,7 @@ use crate::road::connect;
 use crate::service::Service;
 
 /// What one deal keeps in Redis, besides fence and journal.
-const ROOMS: [&str; 3] = ["deal:lunch", "held:lunch", "seats:lunch"];
+const ROOMS: [&str; 4] = ["deal:lunch", "held:lunch", "seats:lunch", "used:lunch"];
 
 /// A defect, and the sentences that must be said of it, without the deal's name in front.
 struct Defect {
@@ -31,8 +31,8 @@ enum Plant {
     Hash(&'static str, &'static str, Option<&'static str>),
 }
 
-/// ann has rank 1; bob gave rank 2 back; cid has rank 3 on bob's seat; dan has rank 4. The stock is 5.
-const DEFECTS: [Defect; 14] = [
+/// ann has rank 1; bob gave rank 2 back; cid has rank 3 on bob's seat; dan has rank 4, used by order o1. The stock is 5.
+const DEFECTS: [Defect; 17] = [
     Defect { name: "none", plant: Plant::Sql("SELECT 1"), sentences: &[] },
     Defect {
         name: "row-gone",
@@ -59,12 +59,27 @@ const DEFECTS: [Defect; 14] = [
         plant: Plant::Sql(
             "DROP INDEX promotion.coupon_live_seat; UPDATE promotion.coupon SET state = 'ISSUED', version = 1 WHERE rank = 2",
         ),
-        sentences: &["rank 2 of bob was given back, and is alive in PostgreSQL (I10)", "ranks 2 and 3 sit on seat 2 (I1)"],
+        sentences: &["rank 2 of bob is ISSUED in PostgreSQL (change 1), and RETURNED in Redis (change 2) (I10)", "ranks 2 and 3 sit on seat 2 (I1)"],
     },
     Defect {
         name: "made-up-return",
         plant: Plant::Sql("UPDATE promotion.coupon SET state = 'RETURNED', version = 2 WHERE rank = 1"),
-        sentences: &["rank 1 of ann is given back in PostgreSQL, and held in Redis (I10)"],
+        sentences: &["rank 1 of ann is RETURNED in PostgreSQL (change 2), and ISSUED in Redis (change 1) (I10)"],
+    },
+    Defect {
+        name: "other-order",
+        plant: Plant::Sql("UPDATE promotion.coupon SET order_id = 'o2' WHERE rank = 4"),
+        sentences: &["rank 4 of dan is REDEEMED by o2 in PostgreSQL (change 2), and REDEEMED by o1 in Redis (change 2) (I10)"],
+    },
+    Defect {
+        name: "use-lost",
+        plant: Plant::Sql("UPDATE promotion.coupon SET state = 'ISSUED', version = 1, order_id = NULL WHERE rank = 4"),
+        sentences: &["rank 4 of dan is ISSUED in PostgreSQL (change 1), and REDEEMED by o1 in Redis (change 2) (I10)"],
+    },
+    Defect {
+        name: "made-up-archive",
+        plant: Plant::Sql("UPDATE promotion.deal SET archived_at = now()"),
+        sentences: &["it is archived in PostgreSQL, and still in Redis", "it is archived, and nobody knows how it stood"],
     },
     Defect {
         name: "return-lost",
@@ -133,6 +148,7 @@ async fn scene() -> Ground {
     for user in ["cid", "dan"] {
         service.claim("lunch", user).await.unwrap();
     }
+    service.redeem("lunch-4", "dan", "o1").await.unwrap();
     service.arrived("lunch", 4).await;
     let servers = service.ground.servers();
     let redis = kit::redis::Redis::connect(&servers, 1, promotion::LIBRARIES).await.unwrap();

@@ -4,8 +4,10 @@
 mod service;
 mod shelf;
 
+mod archive;
 mod audit;
 mod bounds;
+mod change;
 mod claim;
 mod clock;
 mod create;
@@ -14,4 +16,6 @@ mod give_back;
 mod late;
 mod list;
 mod model;
+mod redeem;
 mod road;
+mod watch;

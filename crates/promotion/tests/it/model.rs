@@ -1,5 +1,5 @@
 //! The Redis functions against a model of them: random traces of claims (with repeats, also inside a batch, and late ones),
-//! returns, raises, and a clock that goes ahead and back. After each step both say the same, and in the end the journal tells
+//! returns, orders that redeem and restore, changes of the deal, its end, and a clock that goes ahead and back. After each step both say the same, and in the end the journal tells
 //! what the model holds.
 
 #![expect(clippy::print_stderr, reason = "the seed of a trace is printed, so that it can be repeated")]
@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use bus::journal::{Entry, EntryId, Position, Tag};
 use fred::interfaces::StreamsInterface as _;
-use promotion::coupon::Grant;
-use promotion::deal::{DealId, UserId, Wish};
-use promotion::redis::{GivenBack, Held, Outcome};
+use promotion::coupon::{Grant, State};
+use promotion::deal::{DealId, OrderId, Patch, Prize, UserId, Wish};
+use promotion::redis::{Held, Kept, Outcome};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
@@ -23,8 +23,14 @@ use deal::{Model, Share, Told};
 const TRACES: (u32, u32) = (32, 1_000);
 /// Different users of a trace: few, so that they meet each other.
 const USERS: u8 = 12;
+/// Different orders of a trace.
+const ORDERS: u8 = 4;
+/// Where an opening or an end may be moved to, from now, in milliseconds.
+const SHIFTS_MS: [i64; 3] = [-60_000, 20 * 60_000, 3 * 3_600_000];
 /// How far before and after the time of Redis the `not_after` of a batch lies, in milliseconds.
 const NOT_AFTER_MS: i64 = 60_000;
+/// What a call may take, in milliseconds.
+const MOMENT_MS: i64 = 5_000;
 /// How far the clock goes ahead: a moment, over the opening, over the end, in milliseconds.
 const AHEAD_MS: [i64; 3] = [1_000, 15 * 60_000, 2 * 3_600_000];
 
@@ -34,8 +40,12 @@ enum Step {
     Claim { users: Vec<u8>, late: bool },
     /// A user gives the coupon of this rank back, whether or not it is his.
     Return { user: u8, rank: i64 },
-    /// Somebody orders another stock, by a version that is new or old.
-    Update { stock: i64, stale: bool },
+    /// An order redeems the coupon of this rank for a user, whether or not it is his.
+    Redeem { user: u8, rank: i64, order: u8 },
+    /// An order restores the coupon of this rank, whether or not it has redeemed it.
+    Restore { rank: i64, order: u8 },
+    /// Somebody orders another stock or other times, or the end, by a version that is newer by so much.
+    Update { patch: Patch, newer: i64 },
     /// Redis has seen a later time than its clock shows from now on: the clock has gone back.
     Ahead { ms: i64 },
     /// Redis has forgotten how late it was. What was recorded stays so.
@@ -47,9 +57,24 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => (users, prop::bool::weighted(0.15)).prop_map(|(users, late)| Step::Claim { users, late }),
         6 => (0..USERS, 1..14_i64).prop_map(|(user, rank)| Step::Return { user, rank }),
-        2 => (1..12_i64, any::<bool>()).prop_map(|(stock, stale)| Step::Update { stock, stale }),
+        6 => (0..USERS, 1..14_i64, 0..ORDERS).prop_map(|(user, rank, order)| Step::Redeem { user, rank, order }),
+        5 => (1..14_i64, 0..ORDERS).prop_map(|(rank, order)| Step::Restore { rank, order }),
+        3 => (patch(), -1..2_i64).prop_map(|(patch, newer)| Step::Update { patch, newer }),
         2 => prop::sample::select(&AHEAD_MS[..]).prop_map(|ms| Step::Ahead { ms }),
         1 => Just(Step::Forget),
+    ]
+}
+
+/// Mostly another stock; now and then other times, or the end.
+fn patch() -> impl Strategy<Value = Patch> {
+    let now_ms = kit::clock::to_millis(kit::clock::now());
+    let times = prop::sample::select(&SHIFTS_MS[..]);
+    let shifted = move |shift_ms| now_ms + shift_ms;
+    prop_oneof![
+        6 => (1..12_i64).prop_map(|stock| Patch { stock: Some(stock), ..Patch::default() }),
+        2 => times.clone().prop_map(move |ms| Patch { opens_ms: Some(shifted(ms)), ..Patch::default() }),
+        2 => times.prop_map(move |ms| Patch { closes_ms: Some(shifted(ms)), ..Patch::default() }),
+        1 => Just(Patch { close: true, ..Patch::default() }),
     ]
 }
 
@@ -68,7 +93,8 @@ impl<'a> Trace<'a> {
         shelf.remember_ms(&wish.deal_id, 0).await;
         shelf.put(wish).await;
         let millis = kit::clock::to_millis;
-        let model = Model::new(wish.stock, millis(wish.opens_at), millis(wish.closes_at));
+        let valid_ms = wish.terms.prize.valid_for_seconds().map(|seconds| seconds * 1_000);
+        let model = Model::new(wish.stock, (millis(wish.opens_at), millis(wish.closes_at)), valid_ms);
         Self { shelf, deal_id: wish.deal_id.clone(), model, last_ms: 0 }
     }
 
@@ -77,7 +103,9 @@ impl<'a> Trace<'a> {
         match step {
             Step::Claim { users, late } => self.claim(users, *late).await,
             Step::Return { user, rank } => self.give_back(*user, *rank).await,
-            Step::Update { stock, stale } => self.update(*stock, *stale).await,
+            Step::Redeem { user, rank, order } => self.redeem(*user, *rank, *order).await,
+            Step::Restore { rank, order } => self.restore(*rank, *order).await,
+            Step::Update { patch, newer } => self.update(patch, *newer).await,
             Step::Ahead { ms } => {
                 self.last_ms = self.now_ms() + ms;
                 self.shelf.remember_ms(&self.deal_id, self.last_ms).await;
@@ -106,21 +134,42 @@ impl<'a> Trace<'a> {
     }
 
     async fn give_back(&mut self, who: u8, rank: i64) {
-        let said = match found(self.shelf.deals.give_back(&self.deal_id, &user(who), rank, "").await.unwrap()) {
-            GivenBack::Yes(_, grant) => {
-                assert_eq!((grant.rank, grant.claimed_ms), (rank, self.model.held[&who].claimed_ms));
-                "yes"
-            }
-            GivenBack::NotOwner => "not owner",
-            GivenBack::NotFound => "not found",
-        };
-        assert_eq!(said, self.model.give_back(who, rank));
+        let given_back = self.shelf.deals.give_back((&self.deal_id, rank), &user(who), "").await.unwrap();
+        let said = found(given_back).map(|holding| {
+            assert_eq!((holding.state, holding.order_id), (State::Returned, None));
+            (holding.grant.rank, holding.grant.claimed_ms)
+        });
+        let should = self.model.give_back(who, rank, self.now_ms());
+        assert_eq!(said, should.map(|()| (rank, self.model.held[&who].claimed_ms)));
     }
 
-    async fn update(&mut self, stock: i64, stale: bool) {
-        let version = if stale { self.model.version } else { self.model.version + 1 };
-        let updated = found(self.shelf.deals.update(&self.deal_id, version, stock).await.unwrap());
-        assert_eq!((updated.stock, updated.refusal), self.model.update(stock, version, self.now_ms()));
+    async fn redeem(&mut self, who: u8, rank: i64, number: u8) {
+        let redeemed = self.shelf.deals.redeem((&self.deal_id, rank), &user(who), &order(number), "").await.unwrap();
+        let said = found(redeemed).map(|holding| {
+            assert_eq!((holding.state, holding.order_id.as_deref()), (State::Redeemed, Some(order(number).as_str())));
+            (holding.grant.rank, holding.grant.claimed_ms)
+        });
+        let should = self.model.redeem(who, rank, number, self.now_ms());
+        assert_eq!(said, should.map(|()| (rank, self.model.held[&who].claimed_ms)));
+    }
+
+    async fn restore(&mut self, rank: i64, number: u8) {
+        let restored = self.shelf.deals.restore((&self.deal_id, rank), &order(number), "").await.unwrap();
+        assert_eq!(found(restored), self.model.restore(rank, number));
+    }
+
+    async fn update(&mut self, patch: &Patch, newer: i64) {
+        let version = self.model.version + newer;
+        let updated = found(self.shelf.deals.update(&self.deal_id, version, patch, None).await.unwrap());
+        let should = self.model.update(patch, version, self.now_ms());
+        assert_eq!(updated.decision, should);
+        if patch.close {
+            // The instant of the end is the one that Redis saw, to within the moment that a call takes.
+            assert!((updated.closes_ms - self.model.closes_ms).abs() < MOMENT_MS);
+            self.model.closes_ms = updated.closes_ms;
+        }
+        let in_force = (updated.stock, updated.opens_ms, updated.closes_ms);
+        assert_eq!(in_force, (self.model.stock, self.model.opens_ms, self.model.closes_ms));
     }
 
     async fn compare(&mut self) {
@@ -145,13 +194,21 @@ impl<'a> Trace<'a> {
     /// Holders, and the journal, told as events and folded to the newest of each coupon, are what the model holds.
     async fn end(self) {
         let holders = found(self.shelf.deals.holders(&self.deal_id).await.unwrap());
-        let shares = holders.into_iter().map(|(user, Held { rank, seat, claimed_ms, returned })| {
-            (user.trim_start_matches('u').parse().unwrap(), Share { rank, seat, claimed_ms, returned })
+        let shares = holders.into_iter().map(|(user, Kept { held, version, order_id })| {
+            let Held { rank, seat, claimed_ms, returned } = held;
+            let order = order_id.map(|order_id| order_id.trim_start_matches('o').parse().unwrap());
+            let share = Share { rank, seat, claimed_ms, returned, version, order };
+            (user.trim_start_matches('u').parse().unwrap(), share)
         });
         assert_eq!(shares.collect::<HashMap<u8, Share>>(), self.model.held);
         let held = self.model.held.values().map(|share| {
-            let (version, kind) = if share.returned { (2, "CouponReturned") } else { (1, "CouponClaimed") };
-            (format!("{}-{}", self.deal_id, share.rank), (version, format!("booster.promotion.v1.{kind}")))
+            let kind = match share {
+                Share { returned: true, .. } => "CouponReturned",
+                Share { order: Some(_), .. } => "CouponRedeemed",
+                Share { version: 1, .. } => "CouponClaimed",
+                Share { .. } => "CouponRestored",
+            };
+            (format!("{}-{}", self.deal_id, share.rank), (share.version, format!("booster.promotion.v1.{kind}")))
         });
         assert_eq!(self.journalled().await, held.collect());
     }
@@ -179,6 +236,10 @@ fn user(number: u8) -> UserId {
     UserId::parse(&format!("u{number}")).unwrap()
 }
 
+fn order(number: u8) -> OrderId {
+    OrderId::parse(&format!("o{number}")).unwrap()
+}
+
 fn told(outcome: &Outcome) -> Told {
     match *outcome {
         Outcome::Won(Grant { rank, claimed_ms }) => Told::Won(rank, claimed_ms),
@@ -202,10 +263,14 @@ fn the_functions_do_what_the_model_does() {
     let config = Config { cases, rng_seed: RngSeed::Fixed(seed), failure_persistence: None, ..Config::default() };
     // Some deals are open already, others open in ten minutes.
     let opens = prop::sample::select(vec![-time::Duration::MINUTE, 10 * time::Duration::MINUTE]);
-    let traces = (1..8_i64, opens, prop::collection::vec(step(), 1..30));
-    let run = TestRunner::new(config).run(&traces, |(stock, opens, steps)| {
+    // Some coupons are valid for ever, others for half an hour.
+    let valid = prop::sample::select(vec![None, Some(30 * 60)]);
+    let traces = (1..8_i64, opens, valid, prop::collection::vec(step(), 1..40));
+    let run = TestRunner::new(config).run(&traces, |(stock, opens, valid, steps)| {
         runtime.block_on(async {
-            let wish = Wish { opens_at: kit::clock::now() + opens, ..wish(stock) };
+            let mut wish = Wish { opens_at: kit::clock::now() + opens, ..wish(stock) };
+            let Prize::Discount(discount) = &mut wish.terms.prize;
+            discount.valid_for_seconds = valid;
             let mut trace = Trace::begin(&shelf, &wish).await;
             for step in &steps {
                 trace.take(step).await;

@@ -80,6 +80,29 @@ impl Service {
         Ok(self.client.claim_coupon(asked).await?.into_inner())
     }
 
+    pub async fn redeem(&mut self, coupon_id: &str, user_id: &str, order_id: &str) -> Result<pb::Coupon, Status> {
+        let (coupon_id, user_id, order_id) = (coupon_id.to_owned(), user_id.to_owned(), order_id.to_owned());
+        Ok(self.client.redeem_coupon(pb::RedeemCouponRequest { coupon_id, user_id, order_id }).await?.into_inner())
+    }
+
+    pub async fn restore(&mut self, coupon_id: &str, order_id: &str) -> Result<pb::Coupon, Status> {
+        let (coupon_id, order_id) = (coupon_id.to_owned(), order_id.to_owned());
+        Ok(self.client.restore_coupon(pb::RestoreCouponRequest { coupon_id, order_id }).await?.into_inner())
+    }
+
+    pub async fn give_back(&mut self, coupon_id: &str, user_id: &str) -> Result<pb::Coupon, Status> {
+        let (coupon_id, user_id) = (coupon_id.to_owned(), user_id.to_owned());
+        Ok(self.client.return_coupon(pb::ReturnCouponRequest { coupon_id, user_id }).await?.into_inner())
+    }
+
+    pub async fn coupon(&mut self, coupon_id: &str) -> Result<pb::Coupon, Status> {
+        Ok(self.client.get_coupon(pb::GetCouponRequest { coupon_id: coupon_id.to_owned() }).await?.into_inner())
+    }
+
+    pub async fn get(&mut self, deal_id: &str) -> Result<pb::Deal, Status> {
+        Ok(self.client.get_deal(pb::GetDealRequest { deal_id: deal_id.to_owned() }).await?.into_inner())
+    }
+
     /// What is listed of a deal once as many as expected have arrived.
     pub async fn arrived(&mut self, deal_id: &str, expected: usize) -> Vec<pb::Coupon> {
         let deadline = tokio::time::Instant::now() + ARRIVAL;

@@ -67,6 +67,6 @@ pub fn wish(stock: i64) -> Wish {
 pub fn found<T: std::fmt::Debug>(answer: Answer<T>) -> T {
     match answer {
         Answer::Found(found) => found,
-        Answer::Frozen | Answer::Missing => panic!("{answer:?}"),
+        Answer::Frozen | Answer::Missing | Answer::Archived => panic!("{answer:?}"),
     }
 }

@@ -1,6 +1,9 @@
 //! Each defect, planted, is found; and nothing else is.
 
+use bus::journal::EntryId;
+
 use super::*;
+use crate::redis::Held;
 
 /// Three coupons of five: ann has 1, bob gave 2 back, cid has 3 on bob's seat.
 fn scene() -> (Snapshot, Vec<Audited>) {
@@ -16,21 +19,25 @@ fn scene() -> (Snapshot, Vec<Audited>) {
         closes_ms: 2_000,
         closed: false,
         frozen: false,
+        entry: EntryId::default(),
     };
     let held = [("ann", 1, 1, false), ("bob", 2, 2, true), ("cid", 3, 2, false)];
     let holders = held
         .iter()
         .map(|(user, rank, seat, returned)| {
-            ((*user).into(), Held { rank: *rank, seat: *seat, claimed_ms: 1_200, returned: *returned })
+            let held = Held { rank: *rank, seat: *seat, claimed_ms: 1_200, returned: *returned };
+            ((*user).into(), Kept { held, version: if *returned { 2 } else { 1 }, order_id: None })
         })
         .collect();
     let rows = held.iter().map(|(user, rank, seat, returned)| Audited {
         rank: *rank,
         seat: *seat,
         user_id: (*user).to_owned(),
-        returned: *returned,
+        state: if *returned { "RETURNED" } else { "ISSUED" }.to_owned(),
         version: if *returned { 2 } else { 1 },
+        order_id: None,
         inferred: false,
+        expired: false,
     });
     (Snapshot { course, holders, still: true }, rows.collect())
 }
@@ -56,8 +63,7 @@ fn what_came_after_the_snapshot_is_not_a_violation() {
     found(
         |snapshot, rows| {
             snapshot.still = false;
-            rows[0].returned = true;
-            rows[0].version = 2;
+            (rows[0].state, rows[0].version) = ("RETURNED".to_owned(), 2);
             let late = Audited { rank: 4, seat: 1, user_id: "dan".to_owned(), ..rows[2].clone() };
             rows.push(late);
         },
@@ -79,14 +85,48 @@ fn a_row_of_somebody_else_is_found() {
 }
 
 #[test]
-fn a_return_that_was_lost_or_made_up_is_found() {
-    found(|_, rows| rows[1].returned = false, &["rank 2 of bob was given back", "ranks 2 and 3 sit on seat 2"]);
-    found(|_, rows| rows[0].returned = true, &["rank 1 of ann is given back in PostgreSQL, and nobody"]);
-    found(|_, rows| rows[1].inferred = true, &["rank 2 of bob lost its seat"]);
+fn a_change_that_was_lost_or_made_up_is_found() {
+    let set = |row: &mut Audited, state: &str, version| (row.state, row.version) = (state.to_owned(), version);
     found(
-        |_, rows| (rows[0].returned, rows[0].version) = (true, 2),
-        &["rank 1 of ann is given back in PostgreSQL, and held in Redis"],
+        |_, rows| set(&mut rows[1], "ISSUED", 1),
+        &["rank 2 of bob is ISSUED in PostgreSQL (change 1), and RETURNED in Redis", "ranks 2 and 3 sit on seat 2"],
     );
+    found(
+        |_, rows| set(&mut rows[0], "RETURNED", 1),
+        &["rank 1 of ann is RETURNED in PostgreSQL (change 1), and ISSUED"],
+    );
+    found(
+        |_, rows| set(&mut rows[0], "RETURNED", 2),
+        &["rank 1 of ann is RETURNED in PostgreSQL (change 2), and ISSUED"],
+    );
+    found(|_, rows| rows[1].inferred = true, &["rank 2 of bob lost its seat"]);
+}
+
+#[test]
+fn another_order_is_found() {
+    let used = |snapshot: &mut Snapshot, rows: &mut Vec<Audited>, order: &str| {
+        let kept = snapshot.holders.get_mut("ann").unwrap();
+        (kept.version, kept.order_id) = (2, Some("o1".to_owned()));
+        (rows[0].state, rows[0].version) = ("REDEEMED".to_owned(), 2);
+        rows[0].order_id = Some(order.to_owned());
+    };
+    found(|snapshot, rows| used(snapshot, rows, "o1"), &[]);
+    found(
+        |snapshot, rows| used(snapshot, rows, "o2"),
+        &["REDEEMED by o2 in PostgreSQL (change 2), and REDEEMED by o1"],
+    );
+}
+
+#[test]
+fn of_an_archived_deal_everything_is_over_and_there() {
+    let (Snapshot { course, .. }, mut rows) = scene();
+    assert_eq!(archived(&course, &rows).len(), 2, "ann's and cid's are not over");
+    rows.iter_mut().for_each(|row| row.expired = true);
+    assert_eq!(archived(&course, &rows), Vec::<String>::new());
+    rows.remove(0);
+    let sentences =
+        ["rank 1 is not in PostgreSQL (I2, I3)", "1 coupons are alive, and 2 were when the deal was archived (I10)"];
+    assert_eq!(archived(&course, &rows), sentences);
 }
 
 #[test]

@@ -1,0 +1,88 @@
+//! Lists, page by page, from PostgreSQL; deals as they stand now.
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use kit::error::Error;
+use kit::postgres::Pool;
+
+use crate::coupon::{Coupon, State};
+use crate::deal::{self, Deal, DealId, Refusal, UserId, VenueId};
+use crate::postgres::coupon::{self as rows, After};
+use crate::postgres::deal as deal_rows;
+use crate::redis::Deals;
+
+/// Deals looked at for one page, at most: where few are in the state asked for, the page is shorter, and the next one goes on.
+const LOOKS_MOST: usize = 1_000;
+/// Deals read from PostgreSQL at once, at most.
+const READ_MOST: i64 = 200;
+/// Deals looked at side by side.
+const LOOKS_AT_ONCE: usize = 32;
+
+/// Whose coupons are asked for.
+#[derive(Debug, Clone)]
+pub enum Of {
+    /// One user's, newest first.
+    User(UserId),
+    /// One deal's, highest rank first.
+    Deal(DealId),
+}
+
+/// A page of deals.
+#[derive(Debug)]
+pub struct Listed {
+    /// Newest first.
+    pub deals: Vec<Deal>,
+    /// After which deal the next page begins; none where this was the last.
+    pub next: Option<deal_rows::After>,
+}
+
+/// One page of coupons.
+///
+/// # Errors
+/// [`Error::Unavailable`] where PostgreSQL is away.
+pub async fn coupons(
+    pool: &Pool,
+    of: &Of,
+    state: Option<State>,
+    after: Option<&After>,
+    limit: i64,
+) -> Result<Vec<Coupon>, Error<Refusal>> {
+    Ok(match of {
+        Of::User(user_id) => rows::of_user(pool, user_id, state, after, limit).await?,
+        Of::Deal(deal_id) => rows::of_deal(pool, deal_id, state, after, limit).await?,
+    })
+}
+
+/// One page of deals, of one venue or of all, in one state or in any.
+///
+/// # Errors
+/// [`Error::Unavailable`] where a store is away.
+pub async fn deals(
+    pool: &Pool,
+    deals: &Deals,
+    (venue_id, state): (Option<&VenueId>, Option<deal::State>),
+    mut after: Option<deal_rows::After>,
+    size: usize,
+) -> Result<Listed, Error<Refusal>> {
+    let mut found = Vec::new();
+    let mut looks = 0;
+    while looks < LOOKS_MOST {
+        let limit = i64::try_from(size - found.len()).unwrap_or(READ_MOST).min(READ_MOST);
+        // One more than is needed tells whether there is another page.
+        let mut rows = deal_rows::page(pool, venue_id, after.as_ref(), limit + 1).await?;
+        let more = i64::try_from(rows.len()).unwrap_or(i64::MAX) > limit;
+        rows.truncate(usize::try_from(limit).unwrap_or_default());
+        looks += rows.len();
+        let last = rows.last().map(deal_rows::Row::place);
+        let standing = futures::stream::iter(rows).map(|row| super::standing(pool, deals, row)).buffered(LOOKS_AT_ONCE);
+        let standing: Vec<Deal> = standing.try_collect().await?;
+        found.extend(standing.into_iter().filter(|deal| state.is_none_or(|state| deal.state() == state)));
+        if !more {
+            return Ok(Listed { deals: found, next: None });
+        }
+        after = last.or(after);
+        if found.len() >= size {
+            break;
+        }
+    }
+    Ok(Listed { deals: found, next: after })
+}

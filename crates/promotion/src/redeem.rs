@@ -1,0 +1,130 @@
+//! What becomes of a coupon after it was issued: used by an order, taken back from it, given back. Each may be repeated.
+//!
+//! An undo may come before what it undoes: an order that has restored a coupon can never redeem it afterwards. For a deal that
+//! was archived PostgreSQL answers; there nothing changes any more.
+
+use bus::journal::Tag;
+use bus::relay::Bell;
+use kit::error::Error;
+use kit::postgres::Pool;
+
+use crate::coupon::{Coupon, State};
+use crate::deal::{DealId, OrderId, Refusal, UserId};
+use crate::find;
+use crate::postgres::coupon as rows;
+use crate::postgres::deal::{Fate, fate};
+use crate::redis::{Answer, Deals, Holding, Unfit};
+
+/// When to come back after a refusal for lack of room.
+const FULL_RETRY: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// What these verbs work with.
+#[derive(Clone, Copy)]
+pub struct Stores<'a> {
+    /// Coupons as they have arrived.
+    pub pool: &'a Pool,
+    /// Coupons as they stand.
+    pub deals: &'a Deals,
+    /// Wakes the relay.
+    pub bell: &'a Bell,
+}
+
+/// Names a coupon: its deal and its rank.
+pub type Name = (DealId, i64);
+
+impl Stores<'_> {
+    /// Uses a coupon for an order.
+    ///
+    /// # Errors
+    /// [`Refusal::CouponNotFound`], [`Refusal::NotOwner`], [`Refusal::CouponReturned`], [`Refusal::CouponRedeemed`],
+    /// [`Refusal::CouponExpired`], [`Refusal::CouponOtherOrder`], [`Refusal::Frozen`]; [`Error::Overloaded`] where nothing
+    /// happened; [`Error::Unavailable`] where it may or may not have.
+    pub async fn redeem(self, (deal_id, rank): Name, user: UserId, order: OrderId) -> Result<Coupon, Error<Refusal>> {
+        let trace = kit::telemetry::traceparent().unwrap_or_default();
+        match self.deals.redeem((&deal_id, rank), &user, &order, &trace).await? {
+            Answer::Found(Ok(holding)) => Ok(self.changed(deal_id, user, holding)),
+            Answer::Found(Err(unfit)) => Err(refusal(unfit)),
+            Answer::Frozen => Err(Refusal::Frozen.into()),
+            Answer::Missing | Answer::Archived => {
+                let coupon = self.archived(&deal_id, rank, Some(&user)).await?;
+                match coupon.state {
+                    State::Redeemed if coupon.order_id.as_deref() == Some(order.as_str()) => Ok(coupon),
+                    State::Redeemed => Err(Refusal::CouponRedeemed.into()),
+                    State::Returned => Err(Refusal::CouponReturned.into()),
+                    State::Issued | State::Expired => Err(Refusal::CouponExpired.into()),
+                }
+            }
+        }
+    }
+
+    /// Takes a coupon back from an order, which can never redeem it from now on.
+    ///
+    /// # Errors
+    /// [`Refusal::CouponNotFound`], [`Refusal::CouponOtherOrder`], [`Refusal::Frozen`]; [`Error::Overloaded`] where too many
+    /// orders have tried this coupon; [`Error::Unavailable`] where it may or may not have happened.
+    pub async fn restore(self, (deal_id, rank): Name, order: OrderId) -> Result<Coupon, Error<Refusal>> {
+        let trace = kit::telemetry::traceparent().unwrap_or_default();
+        match self.deals.restore((&deal_id, rank), &order, &trace).await? {
+            Answer::Found(Ok(())) => {
+                self.bell.ring(Tag::of(deal_id.as_str()));
+                find::coupon(self.pool, self.deals, deal_id, rank).await
+            }
+            Answer::Found(Err(unfit)) => Err(refusal(unfit)),
+            Answer::Frozen => Err(Refusal::Frozen.into()),
+            Answer::Missing | Answer::Archived => self.archived(&deal_id, rank, None).await,
+        }
+    }
+
+    /// Gives a coupon back: its seat is free for somebody else, its rank is not.
+    ///
+    /// # Errors
+    /// [`Refusal::CouponNotFound`], [`Refusal::NotOwner`], [`Refusal::CouponRedeemed`], [`Refusal::CouponExpired`],
+    /// [`Refusal::Frozen`]; [`Error::Unavailable`] where it may or may not have happened.
+    pub async fn give_back(self, (deal_id, rank): Name, user: UserId) -> Result<Coupon, Error<Refusal>> {
+        let trace = kit::telemetry::traceparent().unwrap_or_default();
+        match self.deals.give_back((&deal_id, rank), &user, &trace).await? {
+            Answer::Found(Ok(holding)) => Ok(self.changed(deal_id, user, holding)),
+            Answer::Found(Err(unfit)) => Err(refusal(unfit)),
+            Answer::Frozen => Err(Refusal::Frozen.into()),
+            Answer::Missing | Answer::Archived => {
+                let coupon = self.archived(&deal_id, rank, Some(&user)).await?;
+                match coupon.state {
+                    State::Returned => Ok(coupon),
+                    State::Redeemed => Err(Refusal::CouponRedeemed.into()),
+                    State::Issued | State::Expired => Err(Refusal::CouponExpired.into()),
+                }
+            }
+        }
+    }
+
+    fn changed(self, deal_id: DealId, user: UserId, holding: Holding) -> Coupon {
+        self.bell.ring(Tag::of(deal_id.as_str()));
+        find::held(deal_id, user, holding)
+    }
+
+    /// The coupon of a deal that Redis no longer has, if it is this user's.
+    async fn archived(self, deal_id: &DealId, rank: i64, user: Option<&UserId>) -> Result<Coupon, Error<Refusal>> {
+        match fate(self.pool, deal_id).await? {
+            Fate::Archived => {}
+            Fate::Made => return Err(Refusal::Frozen.into()),
+            Fate::Unknown => return Err(Refusal::CouponNotFound.into()),
+        }
+        let coupon = rows::get(self.pool, deal_id, rank).await?.ok_or(Refusal::CouponNotFound)?;
+        if user.is_some_and(|user| coupon.user_id != *user) {
+            return Err(Refusal::NotOwner.into());
+        }
+        Ok(coupon.at(kit::clock::now()))
+    }
+}
+
+fn refusal(unfit: Unfit) -> Error<Refusal> {
+    match unfit {
+        Unfit::NotFound => Refusal::CouponNotFound.into(),
+        Unfit::NotOwner => Refusal::NotOwner.into(),
+        Unfit::Returned => Refusal::CouponReturned.into(),
+        Unfit::Redeemed => Refusal::CouponRedeemed.into(),
+        Unfit::Expired => Refusal::CouponExpired.into(),
+        Unfit::OtherOrder => Refusal::CouponOtherOrder.into(),
+        Unfit::Full => Error::Overloaded { retry_after: FULL_RETRY },
+    }
+}

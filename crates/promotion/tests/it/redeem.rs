@@ -1,0 +1,146 @@
+//! Orders use coupons and undo that: twice, late, before they began, beside each other.
+
+use std::time::Duration;
+
+use proto::promotion::v1 as pb;
+
+use crate::service::{Service, deal, field, reason};
+
+/// A deal with coupons of ann (rank 1) and bob (rank 2).
+async fn scene(name: &str) -> Service {
+    let mut service = Service::start(name).await;
+    service.deal("lunch", 5).await;
+    for user in ["ann", "bob"] {
+        service.claim("lunch", user).await.unwrap();
+    }
+    service
+}
+
+async fn assert_clean(mut service: Service, coupons: usize) {
+    service.arrived("lunch", coupons).await;
+    let report = promotion::audit::run(&service.ground.servers(), None).await.unwrap();
+    assert_eq!((report.violations, report.coupons), (Vec::<String>::new(), coupons));
+    service.end().await;
+}
+
+#[tokio::test]
+async fn an_order_redeems_once_and_is_answered_the_same() {
+    let mut service = scene("redeem").await;
+    let redeemed = service.redeem("lunch-1", "ann", "o1").await.unwrap();
+    assert_eq!((redeemed.state(), redeemed.order_id.as_str()), (pb::CouponState::Redeemed, "o1"));
+    assert_eq!(service.redeem("lunch-1", "ann", "o1").await.unwrap(), redeemed);
+    assert_eq!(service.coupon("lunch-1").await.unwrap(), redeemed);
+
+    assert_eq!(reason(service.redeem("lunch-1", "ann", "o2").await), "COUPON_REDEEMED");
+    assert_eq!(reason(service.give_back("lunch-1", "ann").await), "COUPON_REDEEMED");
+    assert_eq!(reason(service.redeem("lunch-1", "bob", "o1").await), "NOT_OWNER");
+    assert_eq!(reason(service.redeem("lunch-3", "bob", "o1").await), "COUPON_NOT_FOUND");
+    assert_eq!(reason(service.redeem("dinner-1", "bob", "o1").await), "COUPON_NOT_FOUND");
+    assert_eq!(service.coupon("lunch-1").await.unwrap(), redeemed);
+
+    // A claim is answered with the coupon as it was issued, whatever became of it.
+    let again = service.claim("lunch", "ann").await.unwrap();
+    assert!(again.already_held);
+    assert_eq!(again.coupon.unwrap().state(), pb::CouponState::Issued);
+    let asked = pb::GetClaimRequest { deal_id: "lunch".to_owned(), user_id: "ann".to_owned() };
+    assert_eq!(service.client.get_claim(asked).await.unwrap().into_inner(), redeemed);
+    assert_clean(service, 2).await;
+}
+
+#[tokio::test]
+async fn an_undo_lets_another_order_have_it_and_this_one_never_again() {
+    let mut service = scene("restore").await;
+    let issued = service.coupon("lunch-1").await.unwrap();
+    service.redeem("lunch-1", "ann", "o1").await.unwrap();
+    assert_eq!(reason(service.restore("lunch-1", "o2").await), "COUPON_OTHER_ORDER");
+    for _ in 0..2 {
+        assert_eq!(service.restore("lunch-1", "o1").await.unwrap(), issued);
+    }
+    assert_eq!(reason(service.redeem("lunch-1", "ann", "o1").await), "COUPON_OTHER_ORDER");
+    // It came to undo before it had begun, and was told that the coupon is another order's.
+    assert_eq!(reason(service.redeem("lunch-1", "ann", "o2").await), "COUPON_OTHER_ORDER");
+    let third = service.redeem("lunch-1", "ann", "o3").await.unwrap();
+    assert_eq!(third.order_id, "o3");
+    // A late copy of the first undo takes nothing from it.
+    assert_eq!(reason(service.restore("lunch-1", "o1").await), "COUPON_OTHER_ORDER");
+    assert_eq!(service.coupon("lunch-1").await.unwrap(), third);
+    service.restore("lunch-1", "o3").await.unwrap();
+    let returned = service.give_back("lunch-1", "ann").await.unwrap();
+    assert_eq!(returned.state(), pb::CouponState::Returned);
+    assert_eq!(reason(service.redeem("lunch-1", "ann", "o4").await), "COUPON_RETURNED");
+    assert_eq!(service.restore("lunch-1", "o4").await.unwrap(), returned);
+    assert_eq!(reason(service.restore("lunch-9", "o4").await), "COUPON_NOT_FOUND");
+    assert_eq!(reason(service.restore("dinner-1", "o4").await), "COUPON_NOT_FOUND");
+    assert_clean(service, 2).await;
+}
+
+#[tokio::test]
+async fn an_undo_before_its_do_leaves_a_mark() {
+    let mut service = scene("undo-first").await;
+    let issued = service.restore("lunch-2", "o1").await.unwrap();
+    assert_eq!((issued.state(), issued.user_id.as_str()), (pb::CouponState::Issued, "bob"));
+    assert_eq!(reason(service.redeem("lunch-2", "bob", "o1").await), "COUPON_OTHER_ORDER");
+    assert_eq!(service.coupon("lunch-2").await.unwrap(), issued);
+    assert_eq!(service.redeem("lunch-2", "bob", "o2").await.unwrap().order_id, "o2");
+    assert_clean(service, 2).await;
+}
+
+#[tokio::test]
+async fn many_orders_at_once_and_one_has_it() {
+    let service = scene("many-orders").await;
+    let orders = (0..40).map(|number| {
+        let mut client = service.client.clone();
+        let order_id = format!("o{}", number % 20);
+        let (coupon_id, user_id) = ("lunch-1".to_owned(), "ann".to_owned());
+        async move { client.redeem_coupon(pb::RedeemCouponRequest { coupon_id, user_id, order_id }).await }
+    });
+    let answers = futures::future::join_all(orders).await;
+    let winners: Vec<String> =
+        answers.into_iter().filter_map(|answer| Some(answer.ok()?.into_inner().order_id)).collect();
+    // Each order asks twice, and the one that has it is told so twice.
+    assert_eq!(winners.len(), 2);
+    assert_eq!(winners[0], winners[1]);
+    assert_clean(service, 2).await;
+}
+
+#[tokio::test]
+async fn what_has_expired_is_neither_redeemed_nor_given_back() {
+    let mut service = Service::start("expired").await;
+    let mut short = deal("lunch", 5);
+    let Some(pb::prize::Kind::Discount(discount)) = short.prize.as_mut().unwrap().kind.as_mut() else { unreachable!() };
+    discount.valid_for = Some(prost_types::Duration { seconds: 1, nanos: 0 });
+    let asked = pb::CreateDealRequest { deal: Some(short), request_id: String::new() };
+    service.client.create_deal(asked).await.unwrap();
+    for user in ["ann", "bob"] {
+        service.claim("lunch", user).await.unwrap();
+    }
+    service.redeem("lunch-2", "bob", "o2").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    assert_eq!(reason(service.redeem("lunch-1", "ann", "o1").await), "COUPON_EXPIRED");
+    assert_eq!(reason(service.give_back("lunch-1", "ann").await), "COUPON_EXPIRED");
+    assert_eq!(service.coupon("lunch-1").await.unwrap().state(), pb::CouponState::Expired);
+    assert_eq!(service.restore("lunch-1", "o1").await.unwrap().state(), pb::CouponState::Expired);
+    assert_eq!(service.redeem("lunch-2", "bob", "o2").await.unwrap().state(), pb::CouponState::Redeemed);
+    assert_eq!(service.restore("lunch-2", "o2").await.unwrap().state(), pb::CouponState::Expired);
+    assert_clean(service, 2).await;
+}
+
+#[tokio::test]
+async fn wrong_names_are_refused_by_field() {
+    let mut service = scene("redeem-bad").await;
+    let long = "x".repeat(65);
+    for wrong in ["lunch", "lunch-", "lunch-0", "lunch-01", "lunch-x", "-1", "", "a b-1"] {
+        assert_eq!(field(service.coupon(wrong).await), "coupon_id", "{wrong}");
+        assert_eq!(field(service.redeem(wrong, "ann", "o1").await), "coupon_id", "{wrong}");
+        assert_eq!(field(service.restore(wrong, "o1").await), "coupon_id", "{wrong}");
+    }
+    for wrong in ["", "a b", "a:b", long.as_str()] {
+        assert_eq!(field(service.redeem("lunch-1", wrong, "o1").await), "user_id", "{wrong}");
+        assert_eq!(field(service.redeem("lunch-1", "ann", wrong).await), "order_id", "{wrong}");
+        assert_eq!(field(service.restore("lunch-1", wrong).await), "order_id", "{wrong}");
+    }
+    assert_eq!(reason(service.coupon("lunch-3").await), "COUPON_NOT_FOUND");
+    assert_eq!(reason(service.coupon("dinner-1").await), "COUPON_NOT_FOUND");
+    assert_eq!(service.coupon("lunch-1").await.unwrap().state(), pb::CouponState::Issued);
+    service.end().await;
+}
