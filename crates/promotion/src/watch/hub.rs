@@ -135,8 +135,14 @@ impl Hub {
             // Where the node does not answer, deals are looked at without a hint, and it is asked again.
             matches!(listening, Ok(Ok(()))).then_some(tag)
         });
-        let new = futures::future::join_all(new).await;
-        self.heard.extend(new.into_iter().flatten());
+        let new: HashSet<Tag> = futures::future::join_all(new).await.into_iter().flatten().collect();
+        // What has changed before it was listened to nobody has said.
+        let mut watched = self.watches.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, deal) in watched.iter_mut().filter(|(deal_id, _)| new.contains(&Tag::of(deal_id.as_str()))) {
+            deal.due = Instant::now();
+        }
+        drop(watched);
+        self.heard.extend(new);
     }
 
     fn tell(&self, deal_id: &DealId, answer: Result<Answer<Course>, CallError>) {

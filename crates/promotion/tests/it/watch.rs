@@ -81,8 +81,13 @@ async fn many_watch_and_a_slow_one_gets_the_newest() {
     for _ in 0..150 {
         watches.push(service.watch("lunch").await.unwrap());
     }
-    for number in 0..300 {
-        service.claim("lunch", &format!("u{number}")).await.unwrap();
+    let claims = (0..300).map(|number| {
+        let mut client = service.client.clone();
+        let (deal_id, user_id) = ("lunch".to_owned(), format!("u{number}"));
+        async move { client.claim_coupon(pb::ClaimCouponRequest { deal_id, user_id, pass: String::new() }).await }
+    });
+    for claimed in futures::future::join_all(claims).await {
+        claimed.unwrap();
     }
     for watch in &mut watches {
         sees(watch, pb::DealState::SoldOut, 0, 1).await;
