@@ -5,6 +5,7 @@
 mod tag;
 mod dead_letters;
 mod lag;
+mod gauges;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -103,6 +104,7 @@ struct Turn<'a> {
     progress: Mutex<HashMap<Tag, Position>>,
     /// When Kafka was last asked whether the consumer has read everything, and what it said.
     caught_up: tokio::sync::Mutex<Option<(Instant, bool)>>,
+    gauges: gauges::Gauges,
 }
 
 impl Relay {
@@ -134,6 +136,7 @@ impl Relay {
             left: crate::postgres::journal::marks(&self.pool).await?,
             progress: Mutex::new(crate::postgres::journal::progress(&self.pool).await?),
             caught_up: tokio::sync::Mutex::default(),
+            gauges: gauges::Gauges::new(self.service),
         };
         // One that was not stamped yet is frozen, and is looked at again and again.
         let relays = first_error(Tag::all().map(|tag| tag::relay(&turn, tag)));
@@ -161,6 +164,8 @@ impl Turn<'_> {
                 // The heartbeat decides whether PostgreSQL is away for too long.
                 Err(error) => tracing::debug!(%error, "progress is not known now"),
             }
+            let progress = self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+            self.gauges.look(&progress);
         }
     }
 
@@ -186,6 +191,7 @@ impl Turn<'_> {
     }
 
     fn mark(&self, tag: Tag, position: Position) {
+        self.gauges.acknowledged(tag, position);
         self.marks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(tag, position);
     }
 }

@@ -41,8 +41,10 @@ pub(super) async fn relay(turn: &Turn<'_>, tag: Tag) -> anyhow::Result<()> {
                 journal.close(seen, last).await;
             }
             Ok(Read::Entries { epoch, length, entries, .. }) => {
-                let labels = [("service", turn.relay.service.to_owned()), ("tag", tag.to_string())];
-                metrics::gauge!("booster_journal_entries", &labels).set(gauge(length));
+                // A relay begins with an entry that may have taken effect long ago: that one is not late.
+                let progress = turn.progress(tag);
+                let unsent = entries.iter().map(|entry| entry.position).find(|position| *position > progress);
+                turn.gauges.read(tag, length, unsent.map(|position| position.entry));
                 if journal.enter(epoch) {
                     continue;
                 }
@@ -206,6 +208,7 @@ impl<'a> Journal<'a> {
             tokio::time::sleep(PARKED_PAUSE).await;
         };
         if new {
+            metrics::counter!("booster_relay_parked_entries_total", "service" => relay.service).increment(1);
             tracing::error!(tag = %self.tag, entry = %entry.position.entry, cause, "a journal entry is parked");
         }
         Ok(())
@@ -274,10 +277,4 @@ fn describe(error: &JournalError) -> String {
         source = cause.source();
     }
     text
-}
-
-/// A gauge is a floating number; journals are far shorter than 2^52.
-#[expect(clippy::cast_precision_loss, reason = "journals are far shorter than 2^52 entries")]
-fn gauge(length: i64) -> f64 {
-    length as f64
 }
