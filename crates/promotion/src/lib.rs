@@ -6,6 +6,7 @@ pub mod coupon;
 pub mod kafka;
 pub mod grpc;
 
+pub mod metrics;
 pub mod schedule;
 pub mod claim;
 pub mod winners;
@@ -55,6 +56,8 @@ pub async fn run(servers: &Servers, process: &Process) -> anyhow::Result<()> {
     process.spawn(Stage::Work, "pusher", |told| schedule::run_pusher(pusher_pool, pusher_deals, told));
     let (archive_pool, archive_deals) = (pool.clone(), deals.clone());
     process.spawn(Stage::Work, "archive", |told| archive::run(archive_pool, archive_deals, told));
+    let metrics = metrics::Metrics { pool: pool.clone(), deals: deals.clone(), winners: winners.clone() };
+    process.spawn(Stage::Work, "metrics", |told| metrics.run(told));
     bus::relay::spawn(process, relay(servers, redis.clone(), pool.clone(), bell.clone())?);
     bus::consumer::spawn(process, consumer(servers, pool.clone())).context("Kafka consumer")?;
     let last_pool = pool.clone();

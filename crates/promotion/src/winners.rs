@@ -93,6 +93,17 @@ impl Winners {
         self.sets.write().unwrap_or_else(PoisonError::into_inner).remove(deal_id);
     }
 
+    /// How many deals this process remembers, how many bytes they take together, and how long ago the oldest confirmation of
+    /// one of them was asked for.
+    #[must_use]
+    pub fn extent(&self) -> (usize, usize, Duration) {
+        let sets = self.sets.read().unwrap_or_else(PoisonError::into_inner);
+        let bytes = sets.values().map(|set| set.bytes).sum();
+        let oldest_ms = sets.values().map(|set| set.confirmed_ms.load(Ordering::Acquire)).min();
+        let age_ms = oldest_ms.map_or(0, |confirmed_ms| self.now_ms().saturating_sub(confirmed_ms));
+        (sets.len(), bytes, Duration::from_millis(age_ms))
+    }
+
     fn now_ms(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -107,7 +118,6 @@ impl Winners {
             let Some(oldest) = oldest.map(|(deal_id, _)| deal_id.clone()) else { break };
             bytes -= sets.remove(&oldest).map_or(0, |set| set.bytes);
         }
-        metrics::gauge!("booster_winners_bytes").set(u32::try_from(bytes).unwrap_or(u32::MAX));
     }
 }
 
