@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 
 /// Upper bounds of the histograms of durations, in seconds: fine where a claim lives, coarse where an order does.
 const SECONDS: [f64; 14] = [0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+/// Upper bounds of the histograms of sizes: how many of something went together.
+const SIZES: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1024.0];
 
 static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
@@ -29,6 +31,8 @@ pub fn upkeep() {
 pub(super) fn install() {
     HANDLE.get_or_init(|| {
         let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS);
+        let builder =
+            builder.and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_size".into()), &SIZES));
         // It fails where somebody else has installed a recorder, or for no bounds; then there is nothing to scrape.
         let handle = builder.ok()?.install_recorder().ok()?;
         describe();
