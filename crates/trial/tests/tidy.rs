@@ -3,6 +3,8 @@
 
 #[path = "tidy/direction.rs"]
 mod direction;
+#[path = "tidy/metrics.rs"]
+mod metrics;
 #[path = "tidy/names.rs"]
 mod names;
 #[path = "tidy/shape.rs"]
@@ -26,5 +28,12 @@ fn the_house_is_tidy() {
         shape::unfinished,
     ];
     let found: Vec<String> = rules.iter().flat_map(|rule| tree.iter().flat_map(rule)).collect();
+    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
+}
+
+#[test]
+fn every_metric_stands_in_the_readme() {
+    let readme = std::fs::read_to_string(trial::ground::root().join("README.md")).unwrap_or_default();
+    let found = metrics::compare(&tree::read(), &readme);
     assert!(found.is_empty(), "\n{}\n", found.join("\n"));
 }

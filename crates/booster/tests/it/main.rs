@@ -7,6 +7,7 @@ mod crowd;
 
 mod faults;
 mod manual;
+mod metrics;
 mod operate;
 mod repeats;
 mod replay;
