@@ -1,5 +1,6 @@
 //! A word that must not be seen.
 
+use clap::builder::ValueParserFactory;
 use secrecy::{ExposeSecret, SecretString};
 use std::fmt;
 use std::str::FromStr;
@@ -32,6 +33,15 @@ impl FromStr for Secret {
         };
         let content = std::fs::read_to_string(path)?;
         Ok(Self(content.trim_end_matches(['\r', '\n']).into()))
+    }
+}
+
+/// Without this clap would take a flag by `From<String>`, and never look into a file.
+impl ValueParserFactory for Secret {
+    type Parser = fn(&str) -> Result<Self, std::io::Error>;
+
+    fn value_parser() -> Self::Parser {
+        str::parse
     }
 }
 

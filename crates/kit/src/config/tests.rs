@@ -70,3 +70,12 @@ fn other_hosts_are_let_in_only_when_told_so() {
     flags(&["--grpc-addr", "0.0.0.0:1", "--insecure"]).process.check().unwrap();
     flags(&["--grpc-addr", "[::1]:1"]).process.check().unwrap();
 }
+
+#[test]
+fn a_secret_comes_from_a_file_also_by_a_flag() {
+    let path = std::env::temp_dir().join(format!("kit-flag-{}", std::process::id()));
+    std::fs::write(&path, "hunter4\n").unwrap();
+    let flags = flags(&["--redis-password", &format!("file:{}", path.display())]);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(flags.servers.redis_password.unwrap().expose(), "hunter4");
+}
