@@ -11,8 +11,10 @@ use kit::boot::{Process, Stage};
 use kit::config::Servers;
 use kit::postgres::{Failure, Pool, Tx};
 use rdkafka::consumer::{CommitMode, Consumer as _, StreamConsumer};
+use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use time::OffsetDateTime;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
@@ -24,6 +26,8 @@ use received::Received;
 const BATCH: usize = 1_000;
 /// Pauses between attempts while PostgreSQL is away: doubled from the first to the last.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// How often it is said that Kafka is away.
+const AWAY_EVERY: Duration = Duration::from_secs(30);
 /// Traces that the span of a batch belongs to, at most.
 const TRACES: usize = 32;
 /// How often partitions of the inbox are made.
@@ -84,8 +88,8 @@ pub struct Consumer<E> {
 pub fn spawn<E: Effects>(process: &Process, consumer: Consumer<E>) -> anyhow::Result<()> {
     let kafka = consumer.subscribe()?;
     process.spawn(Stage::Work, "consumer", move |told| async move {
-        let reader =
-            Reader { consumer, kafka, span: Mutex::new((OffsetDateTime::UNIX_EPOCH, OffsetDateTime::UNIX_EPOCH)) };
+        let span = Mutex::new((OffsetDateTime::UNIX_EPOCH, OffsetDateTime::UNIX_EPOCH));
+        let reader = Reader { consumer, kafka, span, said_away: Mutex::default() };
         reader.run(&told).await;
         Ok(())
     });
@@ -117,17 +121,19 @@ struct Reader<E> {
     kafka: StreamConsumer,
     /// What the inbox can hold: from the oldest partition to the newest.
     span: Mutex<(OffsetDateTime, OffsetDateTime)>,
+    /// When it was last said that Kafka is away.
+    said_away: Mutex<Option<Instant>>,
 }
 
 impl<E: Effects> Reader<E> {
     async fn run(&self, told: &CancellationToken) {
-        let mut partitions_made = None::<tokio::time::Instant>;
+        let mut partitions_made = None::<Instant>;
         while !told.is_cancelled() {
             if partitions_made.is_none_or(|made| made.elapsed() > PARTITIONS_EVERY) {
                 if !self.make_partitions(told).await {
                     return;
                 }
-                partitions_made = Some(tokio::time::Instant::now());
+                partitions_made = Some(Instant::now());
             }
             // On a topic that is idle for days, partitions are made all the same.
             let next = tokio::time::timeout(PARTITIONS_EVERY, self.next_batch());
@@ -150,7 +156,7 @@ impl<E: Effects> Reader<E> {
         match self.kafka.recv().await {
             Ok(message) => batch.push(Received::new(&message)),
             Err(error) => {
-                tracing::warn!(%error, "Kafka cannot be read now");
+                self.say_away(&error);
                 tokio::time::sleep(PAUSES.0).await;
             }
         }
@@ -161,6 +167,20 @@ impl<E: Effects> Reader<E> {
             }
         }
         batch
+    }
+
+    /// Nobody who asks this process for something needs Kafka, so that it goes on; but somebody should look.
+    fn say_away(&self, error: &KafkaError) {
+        let mut said = self.said_away.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.is_none_or(|said| said.elapsed() > AWAY_EVERY) {
+            *said = Some(Instant::now());
+            let (brokers, cause) = (&self.consumer.servers.kafka_brokers, error.to_string());
+            tracing::warn!(
+                brokers,
+                cause,
+                "Kafka cannot be read: start it, or correct --kafka-brokers; events wait in their journals until it answers"
+            );
+        }
     }
 
     /// Brings the batch into PostgreSQL, however long it takes. False when told to stop before it was there.

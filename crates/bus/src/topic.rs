@@ -20,6 +20,8 @@ const RETENTION_MS: &str = "604800000";
 const SEGMENT_MS: &str = "86400000";
 /// How long one admin request may take.
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long Kafka may take to say who its brokers are.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// The topic of a service: `booster.<service>.v1`, within the namespace.
 #[must_use]
@@ -33,17 +35,23 @@ pub fn dead_letters(topic: &str) -> String {
     format!("{topic}.dlq")
 }
 
+/// Whether Kafka answers.
+///
+/// # Errors
+/// One sentence that says where it does not.
+pub async fn reach(servers: &Servers) -> anyhow::Result<()> {
+    let (admin, at) = (admin(servers)?, servers.kafka_brokers.clone());
+    // The client blocks its thread while it asks.
+    tokio::task::spawn_blocking(move || brokers(&admin, &at).map(drop)).await.context("asking Kafka")?
+}
+
 /// Makes the topics of a service that are missing. Returns a warning to print where the cluster is small.
 ///
 /// # Errors
 /// One sentence: Kafka cannot be reached, or refused.
 pub async fn make(servers: &Servers, service: &str) -> anyhow::Result<Option<String>> {
-    let admin: AdminClient<DefaultClientContext> = client(servers).create().context("Kafka client")?;
-    let brokers = {
-        let timeout = ADMIN_TIMEOUT;
-        let metadata = admin.inner().fetch_metadata(None, timeout);
-        metadata.with_context(|| format!("cannot reach Kafka at {}", servers.kafka_brokers))?.brokers().len()
-    };
+    let admin = admin(servers)?;
+    let brokers = brokers(&admin, &servers.kafka_brokers)?;
     let replicas = brokers.min(REPLICAS);
     let in_sync = replicas.saturating_sub(1).max(1).to_string();
     let topic = events(servers, service);
@@ -65,6 +73,24 @@ pub async fn make(servers: &Servers, service: &str) -> anyhow::Result<Option<Str
     Ok((replicas < REPLICAS).then(|| {
         format!("Kafka has {brokers} broker(s): {topic} has {replicas} copies and does not survive the loss of a host")
     }))
+}
+
+fn admin(servers: &Servers) -> anyhow::Result<AdminClient<DefaultClientContext>> {
+    client(servers).create().context("Kafka client")
+}
+
+/// How many brokers there are.
+fn brokers(admin: &AdminClient<DefaultClientContext>, at: &str) -> anyhow::Result<usize> {
+    match admin.inner().fetch_metadata(None, ANSWER) {
+        Ok(metadata) => Ok(metadata.brokers().len()),
+        Err(error) => {
+            let why = error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| format!("{code:?}"));
+            bail!(
+                "Kafka does not answer at {at} within {} s: start it, or correct --kafka-brokers ({why})",
+                ANSWER.as_secs()
+            )
+        }
+    }
 }
 
 /// What every Kafka client of this process has in common.

@@ -23,6 +23,10 @@ pub use trace::{TRACEPARENT, continue_trace, link_trace, traceparent};
 /// How long the last traces may take to leave before the process goes without them.
 const FLUSH: Duration = Duration::from_secs(2);
 
+/// Kafka's client says many times a second that no broker answers; who needs Kafka says so once. A filter that names one of
+/// these has it back.
+const QUIET: &str = "librdkafka=off,rdkafka=off";
+
 /// Holds what has to be flushed at the end.
 #[derive(Debug)]
 pub struct Guard {
@@ -37,7 +41,7 @@ pub struct Guard {
 /// A log filter or an endpoint that cannot be parsed.
 pub fn init(config: &config::Telemetry) -> anyhow::Result<Guard> {
     scrape::install();
-    let filter = EnvFilter::try_new(&config.log_filter).context("the log filter")?;
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", config.log_filter)).context("the log filter")?;
     let Some(endpoint) = &config.otlp_endpoint else {
         // The filter stands before everything, so that a span nobody wants costs next to nothing.
         let _ = tracing_subscriber::registry().with(filter).with(lines(config.log_format)).try_init();
