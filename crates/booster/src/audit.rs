@@ -26,6 +26,9 @@ impl Audit {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         self.servers.check()?;
         let deal = self.deal.as_deref().map(DealId::parse).transpose().context("--deal")?;
+        if let Some(newer) = crate::migrate::check(&self.servers, promotion::SERVICE).await? {
+            say!("audit      note: {newer}");
+        }
         let report = promotion::audit::run(&self.servers, deal).await?;
         for violation in &report.violations {
             say!("violation  {violation}");

@@ -57,6 +57,9 @@ enum Command {
 impl Fence {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         self.servers.check()?;
+        if let Some(newer) = crate::migrate::check(&self.servers, &self.service).await? {
+            say!("fence      note: {newer}");
+        }
         let pool = kit::postgres::connect(&self.servers, &self.service).await?;
         let redis = Redis::connect(&self.servers, 1, &[bus::redis::LIBRARY]).await?;
         let keys = Keys::new(&self.servers, &self.service);

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::anyhow;
+use tonic::Code;
 use tonic::transport::Endpoint;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -30,9 +31,18 @@ impl Healthcheck {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let address = self.grpc_addr;
         let endpoint = Endpoint::from_shared(format!("http://{address}"))?.connect_timeout(PATIENCE).timeout(PATIENCE);
-        let channel = endpoint.connect().await.with_context(|| format!("nothing answers at {address}"))?;
-        let asked = HealthCheckRequest { service: self.service };
-        let reply = HealthClient::new(channel).check(asked).await.context("the process does not say how it is")?;
+        let channel = endpoint.connect().await;
+        let channel = channel.map_err(|_| anyhow!("nothing answers at {address}: start it, or correct --grpc-addr"))?;
+        let asked = HealthCheckRequest { service: self.service.clone() };
+        let reply = HealthClient::new(channel).check(asked).await.map_err(|status| {
+            if status.code() == Code::NotFound {
+                return anyhow!("the Booster at {address} has no service {}: correct --service", self.service);
+            }
+            let code = status.code();
+            anyhow!(
+                "what answers at {address} does not say how it is, as a Booster does: correct --grpc-addr ({code:?})"
+            )
+        })?;
         let status = reply.into_inner().status();
         say!("{}", status.as_str_name());
         Ok(if status == ServingStatus::Serving { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -25,6 +25,14 @@ pub(crate) struct Service {
     libraries: &'static [Library],
 }
 
+/// Whether PostgreSQL has what this version needs of `service`. A sentence to pass on where a newer version has been there.
+pub(crate) async fn check(servers: &Servers, service: &str) -> anyhow::Result<Option<String>> {
+    match SERVICES.iter().find(|known| known.name() == service) {
+        Some(known) => kit::postgres::check(servers, &known.schema).await,
+        None => Ok(None),
+    }
+}
+
 impl Service {
     /// As its role and its schema are called.
     pub(crate) fn name(&self) -> &'static str {
@@ -37,6 +45,9 @@ impl Service {
 /// In PostgreSQL: a schema and a role for each service, and every migration that has not run yet. In Kafka: the topics. In
 /// Redis: the functions, and the stamp that lets the nodes serve tags that no node has served yet. A tag that PostgreSQL
 /// knows is never stamped again. May be run as often as one likes, also while the services run.
+///
+/// For an upgrade run that of the new version first, then restart the processes one by one: those of the version before go on
+/// beside the newer tables. Where a newer version has been there it changes nothing and says so, with exit code 1.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Migrate {
     #[command(flatten)]
@@ -52,6 +63,11 @@ pub(crate) struct Migrate {
 impl Migrate {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         self.servers.check()?;
+        if !self.postgres_only {
+            // Nothing is changed anywhere before all of them answer.
+            bus::topic::reach(&self.servers).await?;
+            Redis::connect(&self.servers, 1, &[]).await?.close().await;
+        }
         for Service { schema, .. } in SERVICES {
             kit::postgres::migrate(&self.postgres_admin_url, &self.servers, schema).await?;
             say!("postgres  schema and role {}", schema.service);

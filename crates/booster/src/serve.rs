@@ -25,6 +25,9 @@ impl Serve {
         // A wrong flag is said before anything is opened.
         self.servers.check()?;
         let process = Process::start(&self.process, proto::DESCRIPTORS).await?;
+        if let Some(newer) = crate::migrate::check(&self.servers, promotion::SERVICE).await? {
+            tracing::warn!("{newer}");
+        }
         promotion::run(&self.servers, &process).await?;
         Ok(process.run_to_end().await)
     }

@@ -1,17 +1,21 @@
 //! PostgreSQL: one pool per service under the service's own role, one transaction type, and migrations.
 
 mod migrate;
+mod version;
+mod open;
 
 pub use migrate::{Schema, migrate};
+pub use version::check;
 
 use std::str::FromStr as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-use crate::config::Servers;
-use crate::error::Error;
+use crate::config::{Secret, Servers};
+use crate::error::{Error, Invalid};
 
 /// A pool of connections under one service's role.
 pub type Pool = sqlx::PgPool;
@@ -36,6 +40,8 @@ pub async fn commit(tx: Tx) -> Result<(), Failure> {
 
 /// How long a request waits for a connection before it is refused.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// What is wrong with a URL that cannot be read.
+const NOT_A_URL: &str = "is not a URL of PostgreSQL, as in postgres://role:password@host:5432/database";
 
 /// Opens the pool of `service`: its role, its schema on the search path, every statement bounded in time.
 ///
@@ -47,20 +53,22 @@ pub async fn connect(servers: &Servers, service: &str) -> anyhow::Result<Pool> {
         ("lock_timeout", "5s"),
         ("idle_in_transaction_session_timeout", "10s"),
     ]);
-    let place = place(&options);
-    let pool = PgPoolOptions::new()
+    let place = open::place(&options);
+    // A pool says of every failure only that time was up: what is wrong is learned from one connection.
+    let mut connection = open::open(&options, "--postgres-url").await?;
+    let prepared: bool = sqlx::query_scalar("SELECT to_regclass($1 || '.migrations') IS NOT NULL")
+        .bind(service)
+        .fetch_one(&mut connection)
+        .await
+        .with_context(|| format!("cannot ask PostgreSQL at {place}"))?;
+    ensure!(prepared, version::unprepared(&place, service));
+    connection.close().await.with_context(|| format!("cannot ask PostgreSQL at {place}"))?;
+    PgPoolOptions::new()
         .max_connections(servers.postgres_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .connect_with(options)
         .await
-        .with_context(|| format!("cannot open PostgreSQL at {place} (has `booster migrate` been run?)"))?;
-    let prepared: bool = sqlx::query_scalar("SELECT to_regclass($1 || '.migrations') IS NOT NULL")
-        .bind(service)
-        .fetch_one(&pool)
-        .await
-        .with_context(|| format!("cannot ask PostgreSQL at {place}"))?;
-    ensure!(prepared, "PostgreSQL at {place} has no tables of {service}: run `booster migrate` first");
-    Ok(pool)
+        .with_context(|| format!("cannot open PostgreSQL at {place}"))
 }
 
 /// How to connect as `service`: for connections that must not come from the pool.
@@ -68,19 +76,13 @@ pub async fn connect(servers: &Servers, service: &str) -> anyhow::Result<Pool> {
 /// # Errors
 /// The URL cannot be read.
 pub fn options(servers: &Servers, service: &str) -> anyhow::Result<PgConnectOptions> {
-    let url = servers.postgres_url_for(service);
-    let options = PgConnectOptions::from_str(url.expose()).context("--postgres-url is not a PostgreSQL URL")?;
+    let options = parse(&servers.postgres_url_for(service), "--postgres-url")?;
     Ok(options.application_name(&format!("booster-{service}")))
 }
 
-fn place(options: &PgConnectOptions) -> String {
-    format!(
-        "{}:{}/{} as {}",
-        options.get_host(),
-        options.get_port(),
-        options.get_database().unwrap_or_default(),
-        options.get_username()
-    )
+/// Why it cannot be read is told by its kind alone: the text may hold a password.
+fn parse(url: &Secret, flag: &'static str) -> Result<PgConnectOptions, Invalid> {
+    PgConnectOptions::from_str(url.expose()).map_err(|_| Invalid::new(flag, NOT_A_URL))
 }
 
 /// What PostgreSQL said instead of doing it.

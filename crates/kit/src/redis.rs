@@ -7,6 +7,7 @@ mod settings;
 mod library;
 mod node;
 mod listener;
+mod remedy;
 
 pub use library::Library;
 pub use listener::{Heard, Listener};
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use fred::clients::Client;
 use fred::error::{Error as RedisError, ErrorKind};
 use fred::interfaces::{ClientLike, EventInterface as _, FunctionInterface as _};
@@ -89,10 +90,10 @@ impl Redis {
         let mut connected = Vec::with_capacity(lanes);
         for _ in 0..lanes {
             let client = builder(&config).build()?;
-            client
-                .init()
-                .await
-                .with_context(|| format!("cannot reach the Redis Cluster at {}", servers.redis_nodes.join(",")))?;
+            client.init().await.map_err(|error| {
+                let who = format!("Redis at {}", servers.redis_nodes.join(","));
+                anyhow!(remedy::sentence(&who, &error))
+            })?;
             connected.push(Lane { client, libraries: libraries.into(), unsafe_now: Arc::default() });
         }
         let redis = Self { lanes: connected.into() };

@@ -1,13 +1,13 @@
 //! One schema and one role per service; a role sees only its own schema.
 
-use std::str::FromStr as _;
+use anyhow::{anyhow, ensure};
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-use anyhow::{Context as _, ensure};
-use sqlx::migrate::Migrator;
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
-
+use super::open::{open, place, words};
+use super::version::refuse_newer;
 use crate::config::{Secret, Servers};
+use crate::error::Invalid;
 
 /// What a service keeps in PostgreSQL.
 #[derive(Debug)]
@@ -20,21 +20,29 @@ pub struct Schema {
     pub own: &'static Migrator,
 }
 
+impl Schema {
+    /// Where it is noted which migrations were applied, and which there are; in the order in which they are applied.
+    pub(super) fn tables(&self) -> [(String, &'static Migrator); 2] {
+        [(format!("{}.bus_migrations", self.service), self.bus), (format!("{}.migrations", self.service), self.own)]
+    }
+}
+
+/// Where the admin's URL comes from.
+pub(super) const ADMIN_FLAG: &str = "--postgres-admin-url";
+
 /// Brings one service's schema to this version: makes role and schema if missing, then runs what has not run yet.
 /// Idempotent; two at the same time wait for each other.
 ///
 /// # Errors
-/// One sentence: the server cannot be reached, the admin may not do it, a migration failed or was changed after it ran.
+/// One sentence: the server cannot be reached, the admin may not do it, a migration failed or was changed after it ran, or a
+/// newer Booster was here. In the last case nothing was changed.
 pub async fn migrate(admin_url: &Secret, servers: &Servers, schema: &Schema) -> anyhow::Result<()> {
-    let admin =
-        PgConnectOptions::from_str(admin_url.expose()).context("--postgres-admin-url is not a PostgreSQL URL")?;
-    let mut connection = admin
-        .connect()
-        .await
-        .with_context(|| format!("cannot open PostgreSQL at {}:{}", admin.get_host(), admin.get_port()))?;
+    let admin = super::parse(admin_url, ADMIN_FLAG)?;
+    let mut connection = open(&admin, ADMIN_FLAG).await?;
     let service = schema.service;
     ensure!(service.bytes().all(|byte| byte.is_ascii_lowercase()), "{service} is not a service's name");
 
+    refuse_newer(&mut connection, &place(&admin), schema).await?;
     make_role(&mut connection, servers, service).await?;
     for statement in [
         format!("CREATE SCHEMA IF NOT EXISTS {service} AUTHORIZATION {service}"),
@@ -44,10 +52,14 @@ pub async fn migrate(admin_url: &Secret, servers: &Servers, schema: &Schema) -> 
         format!("SET search_path = {service}"),
         "SET lock_timeout = '5s'".to_owned(),
     ] {
-        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await?;
+        let done = sqlx::raw_sql(AssertSqlSafe(statement.clone())).execute(&mut connection).await;
+        done.map_err(|error| {
+            anyhow!("the admin's role may not do this in PostgreSQL: {statement} ({})", words(&error))
+        })?;
     }
-    run(&mut connection, schema.bus, format!("{service}.bus_migrations")).await?;
-    run(&mut connection, schema.own, format!("{service}.migrations")).await?;
+    for (table, migrator) in schema.tables() {
+        run(&mut connection, migrator, table).await?;
+    }
     connection.close().await?;
     Ok(())
 }
@@ -55,7 +67,7 @@ pub async fn migrate(admin_url: &Secret, servers: &Servers, schema: &Schema) -> 
 /// Roles belong to the server, not to the database: several databases of one server share them.
 async fn make_role(connection: &mut PgConnection, servers: &Servers, service: &str) -> anyhow::Result<()> {
     let url = servers.postgres_url_for(service);
-    let own = url::Url::parse(url.expose()).context("--postgres-url is not a URL")?;
+    let own = url::Url::parse(url.expose()).map_err(|_| Invalid::new("--postgres-url", super::NOT_A_URL))?;
     if own.username() != service {
         // Somebody else made the roles, and knows their passwords.
         return Ok(());
@@ -75,12 +87,25 @@ async fn make_role(connection: &mut PgConnection, servers: &Servers, service: &s
     sqlx::raw_sql(AssertSqlSafe(statement))
         .execute(connection)
         .await
-        .with_context(|| format!("cannot make the role {service}: the admin needs CREATEROLE"))?;
+        .map_err(|error| anyhow!("cannot make the role {service}: the admin needs CREATEROLE ({})", words(&error)))?;
     Ok(())
 }
 
 async fn run(connection: &mut PgConnection, migrator: &Migrator, table: String) -> anyhow::Result<()> {
     let mut own = Migrator::with_migrations(migrator.iter().cloned().collect());
     own.dangerous_set_table_name(table.clone());
-    own.run(connection).await.with_context(|| format!("migrations recorded in {table}"))
+    own.run(connection).await.map_err(|error| refused(&error, &table))
+}
+
+fn refused(error: &MigrateError, table: &str) -> anyhow::Error {
+    if let MigrateError::VersionMismatch(version) = error {
+        anyhow!(
+            "migration {version} in {table} is not the one of this Booster: the database was prepared by another build; \
+             migrate with that one, or prepare an empty database"
+        )
+    } else if let MigrateError::ExecuteMigration(error, version) = error {
+        anyhow!("migration {version} of {table} failed, and nothing of it was kept ({})", words(error))
+    } else {
+        anyhow!("the migrations of {table} cannot be applied ({error})")
+    }
 }

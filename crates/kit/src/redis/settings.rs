@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use fred::clients::Client;
 use fred::interfaces::{ClientLike as _, ConfigInterface as _};
 use fred::types::config::{Server, ServerConfig};
@@ -46,7 +46,8 @@ async fn check_one(client: &Client, host: &str, port: u16, durability: Durabilit
     let mut config = client.client_config();
     config.server = ServerConfig::new_centralized(host, port);
     let node = super::builder(&config).build()?;
-    node.init().await.with_context(|| format!("cannot reach the Redis node {host}:{port}"))?;
+    let who = format!("the Redis node {host}:{port}");
+    node.init().await.map_err(|error| anyhow!(super::remedy::sentence(&who, &error)))?;
     let outcome = compare(&node, &format!("{host}:{port}"), durability).await;
     // Whether this connection ends well changes nothing.
     let _ = node.quit().await;
@@ -68,7 +69,7 @@ async fn compare(node: &Client, address: &str, durability: Durability) -> anyhow
         ("cluster-replica-no-failover", "yes"),
     ];
     for (name, value) in wanted {
-        let found = setting(node, name).await?;
+        let found = setting(node, address, name).await?;
         if found != value {
             bail!(
                 "the Redis node {address} has {name} {found}, and durability {name_of_it} needs {name} {value}: \
@@ -76,7 +77,7 @@ async fn compare(node: &Client, address: &str, durability: Durability) -> anyhow
             );
         }
     }
-    if setting(node, "maxmemory").await? == "0" {
+    if setting(node, address, "maxmemory").await? == "0" {
         bail!(
             "the Redis node {address} has no maxmemory: set one below its machine's memory \
              (CONFIG SET maxmemory 2gb, and in its redis.conf), or it may be killed with claims unwritten"
@@ -85,7 +86,11 @@ async fn compare(node: &Client, address: &str, durability: Durability) -> anyhow
     Ok(())
 }
 
-async fn setting(node: &Client, name: &str) -> anyhow::Result<String> {
-    let pair: Vec<String> = node.config_get(name).await.with_context(|| format!("CONFIG GET {name}"))?;
-    pair.into_iter().nth(1).with_context(|| format!("Redis does not know the setting {name}"))
+async fn setting(node: &Client, address: &str, name: &str) -> anyhow::Result<String> {
+    let asked: Result<Vec<String>, _> = node.config_get(name).await;
+    let pair = asked.map_err(|error| {
+        let who = format!("the Redis node {address}, asked for its setting {name},");
+        anyhow!(super::remedy::sentence(&who, &error))
+    })?;
+    pair.into_iter().nth(1).with_context(|| format!("the Redis node {address} does not know the setting {name}"))
 }
