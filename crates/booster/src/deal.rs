@@ -5,16 +5,19 @@ mod print;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
+use kit::error::Invalid;
 use prost_types::Timestamp;
 use proto::promotion::v1 as pb;
 use proto::promotion::v1::promotion_service_client::PromotionServiceClient;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
+/// Where a Booster of this host answers.
+const ADDR: &str = "http://127.0.0.1:50051";
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -22,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, clap::Args)]
 pub(crate) struct Deal {
     /// Where promotion answers gRPC
-    #[arg(long, env = "BOOSTER_ADDR", default_value = "http://127.0.0.1:50051", global = true, value_name = "URL")]
+    #[arg(long, env = "BOOSTER_ADDR", default_value = ADDR, global = true, value_name = "URL")]
     addr: String,
     #[command(subcommand)]
     command: Command,
@@ -67,8 +70,8 @@ struct Create {
     #[arg(long, default_value = "venue")]
     venue_id: String,
     /// When it opens, RFC 3339 as in 2030-01-31T10:00:00+09:00; without it at once
-    #[arg(long, value_name = "INSTANT")]
-    opens_at: Option<String>,
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    opens_at: Option<OffsetDateTime>,
     /// How long after opening it closes
     #[arg(long, default_value = "1h", value_name = "TIME", value_parser = humantime::parse_duration)]
     closes_in: Duration,
@@ -82,13 +85,14 @@ struct Create {
 
 impl Deal {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let endpoint = Endpoint::from_shared(self.addr.clone()).with_context(|| format!("--addr {}", self.addr))?;
-        let channel = endpoint
-            .connect_timeout(PATIENCE)
-            .timeout(PATIENCE)
-            .connect()
-            .await
-            .with_context(|| format!("nothing answers at {}; is `booster all` running there?", self.addr))?;
+        let addr = &self.addr;
+        // What has no scheme is taken for a path, and only fails when it is called.
+        let endpoint = Endpoint::from_shared(addr.clone()).ok().filter(|_| addr.starts_with("http://"));
+        let endpoint =
+            endpoint.ok_or_else(|| Invalid::new("--addr", format!("is {addr:?}, which is not like {ADDR}")))?;
+        let channel = endpoint.connect_timeout(PATIENCE).timeout(PATIENCE).connect().await;
+        let channel =
+            channel.map_err(|_| anyhow!("nothing answers at {addr}: start `booster all` there, or correct --addr"))?;
         let mut client = PromotionServiceClient::new(channel);
         match self.command {
             Command::Create(create) => create.run(&mut client).await?,
@@ -107,11 +111,7 @@ impl Deal {
 
 impl Create {
     async fn run(self, client: &mut PromotionServiceClient<Channel>) -> anyhow::Result<()> {
-        let opens_at = match &self.opens_at {
-            Some(text) => OffsetDateTime::parse(text, &Rfc3339)
-                .with_context(|| format!("--opens-at {text} is not like 2030-01-31T10:00:00+09:00"))?,
-            None => kit::clock::now(),
-        };
+        let opens_at = self.opens_at.unwrap_or_else(kit::clock::now);
         let discount = pb::Discount {
             off: Some(pb::discount::Off::Percent(self.percent)),
             valid_for: self.valid_for.map(prost_types::Duration::try_from).transpose()?,
@@ -123,7 +123,7 @@ impl Create {
             venue_id: self.venue_id,
             stock: self.stock,
             // Where no opening was asked for the server decides: its clock is the one that counts.
-            opens_at: self.opens_at.as_ref().map(|_| timestamp(opens_at)),
+            opens_at: self.opens_at.map(timestamp),
             closes_at: Some(timestamp(opens_at + self.closes_in)),
             prize: Some(pb::Prize { kind: Some(pb::prize::Kind::Discount(discount)) }),
             ..pb::Deal::default()
@@ -134,9 +134,18 @@ impl Create {
     }
 }
 
+/// Codes that a Booster gives with a reason, and other servers and broken connections without one.
+const NOT_OURS: [Code; 3] = [Code::Unknown, Code::Internal, Code::Unimplemented];
+
 /// What the service said, in one line: reason, words, and when to come back.
 fn refusal(status: Status) -> anyhow::Error {
     let details = status.get_error_details();
+    if details.error_info().is_none() && NOT_OURS.contains(&status.code()) {
+        let (code, message) = (status.code(), status.message());
+        return anyhow!(
+            "what answers at --addr does not answer as a Booster does: correct --addr ({code:?}: {message})"
+        );
+    }
     let reason = details.error_info().map_or_else(|| status.code().to_string(), |info| info.reason.clone());
     let after = details.retry_info().and_then(|retry| retry.retry_delay);
     let after = after.map(|delay| format!(" (again in {})", humantime::format_duration(delay))).unwrap_or_default();
@@ -149,6 +158,10 @@ fn refusal(status: Status) -> anyhow::Error {
     } else {
         anyhow!("{reason}: {}{after}", fields.join("; "))
     }
+}
+
+fn instant(text: &str) -> Result<OffsetDateTime, &'static str> {
+    OffsetDateTime::parse(text, &Rfc3339).map_err(|_| "not like 2030-01-31T10:00:00+09:00")
 }
 
 fn timestamp(time: OffsetDateTime) -> Timestamp {
