@@ -12,4 +12,5 @@ mod operate;
 mod repeats;
 mod replay;
 mod returns;
+mod sentences;
 mod survive;
