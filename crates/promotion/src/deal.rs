@@ -1,8 +1,10 @@
 //! A deal: a number of coupons that can be claimed between two instants, first come, first served.
 
+mod decision;
 mod prize;
 mod refusal;
 
+pub use decision::{Decision, Updated};
 pub use prize::{Discount, Money, Off, Prize};
 pub use refusal::Refusal;
 

@@ -20,7 +20,7 @@ use crate::claim::Claims;
 use crate::deal::Refusal;
 use crate::redeem::Stores;
 use crate::redis::Deals;
-use crate::watch::{self, Watches};
+use crate::watch::Watches;
 use crate::winners::Winners;
 use crate::{find, schedule};
 
@@ -112,7 +112,8 @@ impl PromotionService for Promotion {
         let end = until(&request, WATCH_TIME);
         answer(until(&request, CALL_TIME), async {
             let deal_id = request::deal_id(&request.get_ref().deal_id)?;
-            let views = watch::deal(&self.pool, &self.deals, &self.watches, deal_id).await?;
+            let watcher = self.watches.watch(&deal_id)?;
+            let views = watcher.views(&find::deal(&self.pool, &self.deals, &deal_id).await?);
             Ok(views.map(|view| Ok(reply::view(&view))).take_until(tokio::time::sleep_until(end.instant())).boxed())
         })
         .await

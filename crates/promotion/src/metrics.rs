@@ -8,7 +8,7 @@ use kit::error::Error;
 use kit::postgres::Pool;
 use tokio_util::sync::CancellationToken;
 
-use crate::deal::{Deal, Refusal, State};
+use crate::deal::{Refusal, State};
 use crate::postgres::deal::{self as rows, Row};
 use crate::redis::{Answer, Deals};
 use crate::winners::Winners;
@@ -90,11 +90,11 @@ impl Metrics {
     }
 
     async fn state(&self, row: Row) -> Result<State, Error<Refusal>> {
-        let course = match self.deals.look(&row.wish.deal_id).await? {
-            Answer::Found(course) => Some(course),
-            Answer::Frozen | Answer::Missing => None,
-        };
-        Ok(Deal { wish: row.wish, course }.state())
+        Ok(match self.deals.look(&row.wish.deal_id).await? {
+            Answer::Found(course) => course.state(),
+            Answer::Archived => State::Closed,
+            Answer::Frozen | Answer::Missing => State::Frozen,
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Everything that promotion asks of Redis: keys, calls, replies.
 
+mod answer;
 mod reply;
 
 use std::collections::HashMap;
@@ -9,8 +10,8 @@ use fred::types::Value;
 use kit::config::Servers;
 use kit::redis::{CallError, Library, Redis};
 
-use crate::coupon::{Grant, State};
-use crate::deal::{Course, DealId, OrderId, Patch, Terms, UserId, Wish};
+use crate::deal::{Course, DealId, OrderId, Patch, Terms, Updated, UserId, Wish};
+pub use answer::{Answer, Archival, Claimed, Held, Holding, Kept, Outcome, Rounds, Sold, Unfit};
 use reply::Reply;
 
 /// The functions of this service. The number grows with every change of what a function takes, does or answers.
@@ -44,188 +45,6 @@ const FIRST_VERSION: i64 = 1;
 pub struct Deals {
     redis: Redis,
     keys: Keys,
-}
-
-/// What Redis said of a deal.
-#[derive(Debug)]
-pub enum Answer<T> {
-    /// Here it is.
-    Found(T),
-    /// This Redis node may not serve the deal's tag.
-    Frozen,
-    /// It has no such deal.
-    Missing,
-    /// Every coupon of the deal is over: PostgreSQL has all of it.
-    Archived,
-}
-
-/// What became of a batch of claims.
-#[derive(Debug)]
-pub struct Claimed {
-    /// The time by which this is so, in milliseconds.
-    pub now_ms: i64,
-    /// Counts returns and raises.
-    pub round: i64,
-    /// Counts every change of the deal.
-    pub sequence: i64,
-    /// When the deal opens, in milliseconds.
-    pub opens_ms: i64,
-    /// What every coupon of the deal says, in JSON.
-    pub terms: String,
-    /// One for each user, in their order.
-    pub outcomes: Vec<Outcome>,
-}
-
-/// What became of one claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// Taken by this call.
-    Won(Grant),
-    /// Taken before.
-    Held(Grant),
-    /// Taken before, and given back.
-    Returned(Grant),
-    /// Nothing is left.
-    SoldOut,
-    /// It opens later.
-    NotOpen,
-    /// It is over.
-    Closed,
-    /// An operator has stopped it, or it was never armed.
-    Frozen,
-    /// A pass is needed.
-    PassRequired,
-    /// The call came after its `not_after`: nothing new was taken, and no copy of this call will take anything.
-    Late,
-    /// The journal is full: nothing happened.
-    Full,
-}
-
-/// What Redis decided on an order, and what is in force.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Updated {
-    /// The decision.
-    pub decision: Decision,
-    /// How many coupons may be alive at once.
-    pub stock: i64,
-    /// First instant at which a claim can win, in milliseconds.
-    pub opens_ms: i64,
-    /// First instant at which a claim can no longer win, in milliseconds.
-    pub closes_ms: i64,
-    /// Whether a claim must carry a pass.
-    pub pass_required: bool,
-    /// What every coupon of the deal says.
-    pub terms: Terms,
-}
-
-/// What Redis decided on an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
-    /// It is carried out.
-    Done,
-    /// A newer order was decided on first.
-    PassedOver,
-    /// The deal is over.
-    DealOver,
-    /// The deal has opened.
-    DealStarted,
-    /// The stock only grows.
-    StockShrinks,
-    /// The deal would close before it opens.
-    ClosesEarly,
-}
-
-/// A coupon, as Redis has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holding {
-    /// The time by which this is so, in milliseconds.
-    pub now_ms: i64,
-    /// What every coupon of the deal says.
-    pub terms: Terms,
-    /// Issued, redeemed or returned.
-    pub state: State,
-    /// What was taken.
-    pub grant: Grant,
-    /// The order that has redeemed it.
-    pub order_id: Option<String>,
-}
-
-/// Why a coupon is not to be had so. Nothing happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unfit {
-    /// Nobody ever had this rank, or this user has none.
-    NotFound,
-    /// Somebody else holds this rank.
-    NotOwner,
-    /// It was given back.
-    Returned,
-    /// Another order has redeemed it.
-    Redeemed,
-    /// Its time is over.
-    Expired,
-    /// This order has restored it; or, of a restore: another order has redeemed it.
-    OtherOrder,
-    /// The journal is full, or too many orders have tried this coupon.
-    Full,
-}
-
-/// What became of a deal that was to be archived.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Archival {
-    /// It has left Redis.
-    Done,
-    /// It has changed meanwhile, or is open still.
-    NotNow,
-}
-
-/// A sold out deal, and who holds its coupons.
-#[derive(Debug)]
-pub struct Sold {
-    /// The time by which this is so, in milliseconds.
-    pub now_ms: i64,
-    /// Counts returns and raises.
-    pub round: i64,
-    /// Counts every change of the deal.
-    pub sequence: i64,
-    /// When it closes, in milliseconds.
-    pub closes_ms: i64,
-    /// What every coupon of the deal says.
-    pub terms: Terms,
-    /// Who holds what.
-    pub holders: HashMap<Box<str>, Held>,
-}
-
-/// What one user took of a deal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Held {
-    /// The order number of the yes.
-    pub rank: i64,
-    /// The place among the stock.
-    pub seat: i64,
-    /// When, in milliseconds.
-    pub claimed_ms: i64,
-    /// Whether it was given back.
-    pub returned: bool,
-}
-
-/// What one user took of a deal, and what became of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
-    /// What he took.
-    pub held: Held,
-    /// Counts the coupon's changes.
-    pub version: i64,
-    /// The order that has redeemed it.
-    pub order_id: Option<String>,
-}
-
-/// Round and sequence of several deals.
-#[derive(Debug)]
-pub struct Rounds {
-    /// The time by which this is so, in milliseconds.
-    pub now_ms: i64,
-    /// One pair for each deal, in their order; zeros where it is missing.
-    pub rounds: Vec<(i64, i64)>,
 }
 
 impl Deals {

@@ -9,10 +9,10 @@ use kit::postgres::Pool;
 use kit::redis::CallError;
 use tokio_util::sync::CancellationToken;
 
-use crate::deal::{self, Deal, DealId, Patch, Refusal, RequestId, Terms, Wish};
+use crate::deal::{self, Deal, DealId, Decision, Patch, Refusal, RequestId, Terms, Wish};
 use crate::find;
 use crate::postgres::deal::{self as rows, Created, Row, Wished};
-use crate::redis::{Answer, Deals, Decision};
+use crate::redis::{Answer, Deals};
 
 /// How often the pusher looks for what was begun and not finished.
 const PUSH_EVERY: Duration = Duration::from_secs(5);

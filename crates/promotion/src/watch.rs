@@ -13,12 +13,10 @@ use std::time::Duration;
 use futures::Stream;
 use kit::boot::{Process, Stage};
 use kit::error::Error;
-use kit::postgres::Pool;
 use kit::redis::Listener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::deal::{Course, Deal, DealId, Refusal, State};
-use crate::find;
 use crate::redis::Deals;
 
 /// Streams of one process, at most; beyond it they are refused.
@@ -57,32 +55,20 @@ impl Watches {
     }
 
     /// What is newly seen of a deal from now on.
-    fn subscribe(&self, deal_id: DealId) -> watch::Receiver<Option<View>> {
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] where too many watch.
+    pub fn watch(&self, deal_id: &DealId) -> Result<Watcher, Error<Refusal>> {
+        let place = self.places.clone().try_acquire_owned();
+        let place = place.map_err(|_| Error::Overloaded { retry_after: WATCHERS_RETRY })?;
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        watched.entry(deal_id).or_default().subscribe()
+        let news = watched.entry(deal_id.clone()).or_default().subscribe();
+        Ok(Watcher { news, last: None, first: None, _place: place })
     }
 }
 
-/// The deal as it stands, and again whenever that changes. It ends when the process does.
-///
-/// # Errors
-/// [`Refusal::DealNotFound`]; [`Error::Overloaded`] where too many watch; [`Error::Unavailable`] where a store is away.
-pub async fn deal(
-    pool: &Pool,
-    deals: &Deals,
-    watches: &Watches,
-    deal_id: DealId,
-) -> Result<impl Stream<Item = View> + use<>, Error<Refusal>> {
-    let place = watches.places.clone().try_acquire_owned();
-    let place = place.map_err(|_| Error::Overloaded { retry_after: WATCHERS_RETRY })?;
-    // First the news, then the state: nothing between them is missed.
-    let news = watches.subscribe(deal_id.clone());
-    let now = View::of(&find::deal(pool, deals, &deal_id).await?);
-    Ok(futures::stream::unfold(Watcher { news, last: None, first: Some(now), _place: place }, Watcher::next))
-}
-
-/// One stream.
-struct Watcher {
+/// One who watches a deal.
+pub struct Watcher {
     news: watch::Receiver<Option<View>>,
     last: Option<View>,
     first: Option<View>,
@@ -91,6 +77,13 @@ struct Watcher {
 }
 
 impl Watcher {
+    /// The deal as it stood after the watching began, so that nothing between is missed; and again whenever that changes. It ends
+    /// when the process does.
+    pub fn views(self, deal: &Deal) -> impl Stream<Item = View> + use<> {
+        let watcher = Self { first: Some(View::of(deal)), ..self };
+        futures::stream::unfold(watcher, Self::next)
+    }
+
     async fn next(mut self) -> Option<(View, Self)> {
         let view = match self.first.take() {
             Some(first) => first,

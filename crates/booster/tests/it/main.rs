@@ -6,6 +6,7 @@ mod booster;
 mod crowd;
 
 mod faults;
+mod histories;
 mod manual;
 mod metrics;
 mod operate;

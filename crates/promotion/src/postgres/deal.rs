@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 use time::OffsetDateTime;
 
-use crate::deal::{Course, DealId, Patch, Prize, RequestId, Terms, VenueId, Wish};
-use crate::redis::{Decision, Updated};
+use crate::deal::{Course, DealId, Decision, Patch, Prize, RequestId, Terms, Updated, VenueId, Wish};
 
 /// A deal's row.
 #[derive(Debug, Clone)]
@@ -292,9 +291,9 @@ pub async fn names(pool: &Pool, after: &str, limit: i64) -> Result<Vec<DealId>, 
 pub async fn current(pool: &Pool, after: &str, limit: i64) -> Result<Vec<Row>, Failure> {
     let rows = sqlx::query_as!(
         Columns,
-        r#"SELECT deal_id, venue_id, state, version, applied, title, stock, wanted_stock,
-             opens_at, closes_at, prize AS "prize: Json<Prize>",
-             pass_required
+        r#"SELECT deal_id, venue_id, state, version, applied, title, stock, wanted_stock, opens_at, closes_at,
+             prize AS "prize: Json<Prize>", pass_required, wanted AS "wanted: Json<Wanted>",
+             course AS "course: Json<Course>", created_at
            FROM promotion.deal WHERE closes_at > now() AND deal_id > $1
            ORDER BY deal_id LIMIT $2"#,
         after,

@@ -6,9 +6,9 @@ use fred::error::{Error as RedisError, ErrorKind};
 use fred::types::Value;
 use kit::redis::CallError;
 
-use super::{Answer, Claimed, Decision, Held, Holding, Kept, Outcome, Rounds, Sold, Unfit, Updated};
+use super::{Answer, Claimed, Held, Holding, Kept, Outcome, Rounds, Sold, Unfit};
 use crate::coupon::{Grant, State};
-use crate::deal::Course;
+use crate::deal::{Course, Decision, Updated};
 
 /// The field that keeps a hash of holders alive while there are none.
 const NOBODY: &str = ":";

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use promotion::deal::Patch;
-use promotion::redis::{Decision, Unfit};
+use promotion::deal::{Decision, Patch};
+use promotion::redis::Unfit;
 
 /// A deal, by its rules.
 #[derive(Default)]
