@@ -1,17 +1,17 @@
 //! `booster deal`: the operator's way to deals, over gRPC like everybody else's.
 
+mod create;
+mod worth;
+mod instant;
 mod print;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use kit::error::Invalid;
-use prost_types::Timestamp;
 use proto::promotion::v1 as pb;
 use proto::promotion::v1::promotion_service_client::PromotionServiceClient;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -21,7 +21,9 @@ const ADDR: &str = "http://127.0.0.1:50051";
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Create a deal, look at one, claim from one.
+type Client = PromotionServiceClient<Channel>;
+
+/// Work with deals.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Deal {
     /// Where promotion answers gRPC
@@ -33,105 +35,61 @@ pub(crate) struct Deal {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Create a deal
-    ///
-    /// Example: booster deal create lunch --stock 1000 --percent 20 --closes-in 2h
-    Create(Create),
-    /// Show a deal as it stands
-    Show {
-        /// Which deal
-        deal_id: String,
-    },
-    /// Claim a coupon for a user; may be repeated
-    Claim {
-        /// Which deal
-        deal_id: String,
-        /// For whom
-        user_id: String,
-    },
+    Create(create::Create),
+    Show(Show),
+    Claim(Claim),
 }
 
-/// Create a deal.
+/// Show a deal as it stands
+///
+/// Example: booster deal show lunch
 #[derive(Debug, clap::Args)]
-struct Create {
-    /// Its name, [A-Za-z0-9_-]{1,48}; without one the server makes one
-    #[arg(default_value = "")]
+struct Show {
+    /// Which deal
     deal_id: String,
-    /// How many coupons
-    #[arg(long)]
-    stock: i64,
-    /// Per cent off, 1 to 100
-    #[arg(long)]
-    percent: i32,
-    /// For people
-    #[arg(long, default_value = "")]
-    title: String,
-    /// Whose deal it is
-    #[arg(long, default_value = "venue")]
-    venue_id: String,
-    /// When it opens, RFC 3339 as in 2030-01-31T10:00:00+09:00; without it at once
-    #[arg(long, value_name = "INSTANT", value_parser = instant)]
-    opens_at: Option<OffsetDateTime>,
-    /// How long after opening it closes
-    #[arg(long, default_value = "1h", value_name = "TIME", value_parser = humantime::parse_duration)]
-    closes_in: Duration,
-    /// How long a coupon is valid; without it for ever
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
-    valid_for: Option<Duration>,
-    /// Idempotency key: the same request again creates nothing
-    #[arg(long, default_value = "")]
-    request_id: String,
+}
+
+/// Claim a coupon for a user; may be repeated
+///
+/// Example: booster deal claim lunch ann
+#[derive(Debug, clap::Args)]
+struct Claim {
+    /// Which deal
+    deal_id: String,
+    /// For whom
+    user_id: String,
 }
 
 impl Deal {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let addr = &self.addr;
-        // What has no scheme is taken for a path, and only fails when it is called.
-        let endpoint = Endpoint::from_shared(addr.clone()).ok().filter(|_| addr.starts_with("http://"));
-        let endpoint =
-            endpoint.ok_or_else(|| Invalid::new("--addr", format!("is {addr:?}, which is not like {ADDR}")))?;
-        let channel = endpoint.connect_timeout(PATIENCE).timeout(PATIENCE).connect().await;
-        let channel =
-            channel.map_err(|_| anyhow!("nothing answers at {addr}: start `booster all` there, or correct --addr"))?;
-        let mut client = PromotionServiceClient::new(channel);
+        let addr = self.addr.as_str();
         match self.command {
-            Command::Create(create) => create.run(&mut client).await?,
-            Command::Show { deal_id } => {
-                let deal = client.get_deal(pb::GetDealRequest { deal_id }).await.map_err(refusal)?;
-                print::deal(&deal.into_inner());
+            Command::Create(create) => create.run(addr).await?,
+            Command::Show(Show { deal_id }) => {
+                let asked = pb::GetDealRequest { deal_id };
+                print::deal(&connect(addr).await?.get_deal(asked).await.map_err(refusal)?.into_inner());
             }
-            Command::Claim { deal_id, user_id } => {
+            Command::Claim(Claim { deal_id, user_id }) => {
                 let asked = pb::ClaimCouponRequest { deal_id, user_id, pass: String::new() };
-                print::claimed(&client.claim_coupon(asked).await.map_err(refusal)?.into_inner());
+                print::claimed(&connect(addr).await?.claim_coupon(asked).await.map_err(refusal)?.into_inner());
             }
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-impl Create {
-    async fn run(self, client: &mut PromotionServiceClient<Channel>) -> anyhow::Result<()> {
-        let opens_at = self.opens_at.unwrap_or_else(kit::clock::now);
-        let discount = pb::Discount {
-            off: Some(pb::discount::Off::Percent(self.percent)),
-            valid_for: self.valid_for.map(prost_types::Duration::try_from).transpose()?,
-            ..pb::Discount::default()
-        };
-        let deal = pb::Deal {
-            deal_id: self.deal_id,
-            title: self.title,
-            venue_id: self.venue_id,
-            stock: self.stock,
-            // Where no opening was asked for the server decides: its clock is the one that counts.
-            opens_at: self.opens_at.map(timestamp),
-            closes_at: Some(timestamp(opens_at + self.closes_in)),
-            prize: Some(pb::Prize { kind: Some(pb::prize::Kind::Discount(discount)) }),
-            ..pb::Deal::default()
-        };
-        let asked = pb::CreateDealRequest { deal: Some(deal), request_id: self.request_id };
-        print::deal(&client.create_deal(asked).await.map_err(refusal)?.into_inner());
-        Ok(())
+async fn connect(addr: &str) -> anyhow::Result<Client> {
+    let endpoint = Endpoint::from_shared(addr.to_owned()).with_context(|| format!("--addr {addr}"))?;
+    if endpoint.uri().scheme_str() != Some("http") {
+        return Err(Invalid::new("--addr", format!("{addr} does not begin with http://")).into());
     }
+    let channel = endpoint
+        .connect_timeout(PATIENCE)
+        .timeout(PATIENCE)
+        .connect()
+        .await
+        .with_context(|| format!("nothing answers at {addr}; is `booster all` running there?"))?;
+    Ok(PromotionServiceClient::new(channel))
 }
 
 /// Codes that a Booster gives with a reason, and other servers and broken connections without one.
@@ -140,13 +98,7 @@ const NOT_OURS: [Code; 3] = [Code::Unknown, Code::Internal, Code::Unimplemented]
 /// What the service said, in one line: reason, words, and when to come back.
 fn refusal(status: Status) -> anyhow::Error {
     let details = status.get_error_details();
-    if details.error_info().is_none() && NOT_OURS.contains(&status.code()) {
-        let (code, message) = (status.code(), status.message());
-        return anyhow!(
-            "what answers at --addr does not answer as a Booster does: correct --addr ({code:?}: {message})"
-        );
-    }
-    let reason = details.error_info().map_or_else(|| status.code().to_string(), |info| info.reason.clone());
+    let Some(reason) = details.error_info().map(|info| &info.reason) else { return no_answer(&status) };
     let after = details.retry_info().and_then(|retry| retry.retry_delay);
     let after = after.map(|delay| format!(" (again in {})", humantime::format_duration(delay))).unwrap_or_default();
     let fields: Vec<_> = details
@@ -160,10 +112,14 @@ fn refusal(status: Status) -> anyhow::Error {
     }
 }
 
-fn instant(text: &str) -> Result<OffsetDateTime, &'static str> {
-    OffsetDateTime::parse(text, &Rfc3339).map_err(|_| "not like 2030-01-31T10:00:00+09:00")
-}
-
-fn timestamp(time: OffsetDateTime) -> Timestamp {
-    Timestamp { seconds: time.unix_timestamp(), nanos: i32::try_from(time.nanosecond()).unwrap_or_default() }
+/// Whatever Booster says has a reason: this was said by somebody else, or by the connection.
+fn no_answer(status: &Status) -> anyhow::Error {
+    let (code, words) = (status.code(), status.message());
+    if code == Code::Unimplemented {
+        anyhow!("what answers there is no Booster, or an older one ({code}: {words})")
+    } else if matches!(code, Code::Cancelled | Code::DeadlineExceeded) {
+        anyhow!("no answer within {} s ({code}: {words})", PATIENCE.as_secs())
+    } else {
+        anyhow!("the connection broke, or what answers there is no Booster ({code}: {words})")
+    }
 }

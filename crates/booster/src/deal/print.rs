@@ -2,9 +2,9 @@
 
 use prost_types::Timestamp;
 use proto::promotion::v1 as pb;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use proto::r#type::v1::Money;
 
+use super::instant;
 use crate::say::say;
 
 pub(super) fn deal(deal: &pb::Deal) {
@@ -13,10 +13,16 @@ pub(super) fn deal(deal: &pb::Deal) {
         say!("title      {}", deal.title);
     }
     say!("venue      {}", deal.venue_id);
-    say!("state      {}", deal.state().as_str_name().trim_start_matches("DEAL_STATE_"));
+    say!("state      {}", state(deal.state()));
     say!("remaining  {} of {}", deal.remaining, deal.stock);
     say!("opens      {}", instant(deal.opens_at));
     say!("closes     {}", instant(deal.closes_at));
+    if let Some(pb::prize::Kind::Discount(discount)) = deal.prize.as_ref().and_then(|prize| prize.kind.as_ref()) {
+        say!("prize      {}", worth(discount));
+    }
+    if deal.pass_required {
+        say!("pass       required");
+    }
     say!("round      {} (epoch {})", deal.round, deal.epoch);
 }
 
@@ -31,7 +37,26 @@ pub(super) fn claimed(claimed: &pb::ClaimCouponResponse) {
     }
 }
 
-fn instant(timestamp: Option<Timestamp>) -> String {
-    let time = timestamp.and_then(|at| OffsetDateTime::from_unix_timestamp(at.seconds).ok());
-    time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_else(|| "-".to_owned())
+pub(super) fn state(state: pb::DealState) -> &'static str {
+    state.as_str_name().trim_start_matches("DEAL_STATE_")
+}
+
+pub(super) fn instant(timestamp: Option<Timestamp>) -> String {
+    timestamp.and_then(instant::text).unwrap_or_else(|| "-".to_owned())
+}
+
+/// As in "20 % off, at most 5000 KRW, for orders of 10000 KRW and more, valid for 30days". Amounts are in the smallest unit.
+fn worth(discount: &pb::Discount) -> String {
+    let money = |money: &Money| format!("{} {}", money.minor_units, money.currency);
+    let mut words = Vec::new();
+    match &discount.off {
+        Some(pb::discount::Off::Percent(percent)) => words.push(format!("{percent} % off")),
+        Some(pb::discount::Off::Amount(amount)) => words.push(format!("{} off", money(amount))),
+        None => {}
+    }
+    words.extend(discount.max_amount.as_ref().map(|most| format!("at most {}", money(most))));
+    words.extend(discount.min_order.as_ref().map(|least| format!("for orders of {} and more", money(least))));
+    let valid_for = discount.valid_for.and_then(|time| std::time::Duration::try_from(time).ok());
+    words.extend(valid_for.map(|time| format!("valid for {}", humantime::format_duration(time))));
+    words.join(", ")
 }

@@ -5,6 +5,7 @@
 mod booster;
 mod crowd;
 
+mod deal;
 mod faults;
 mod histories;
 mod manual;

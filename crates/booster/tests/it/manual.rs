@@ -12,6 +12,45 @@ async fn every_command_has_a_manual() {
 }
 
 #[tokio::test]
+async fn every_command_for_deals_has_an_example() {
+    for command in ["create", "show", "claim"] {
+        let manual = told(None, &["deal", command, "--help"]).await;
+        assert!(manual.contains(&format!("Example: booster deal {command}")), "{manual}");
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_go_together_is_said_before_anything_is_opened() {
+    let (one, two) = ("2030-01-31T10:00:00Z", "tomorrow");
+    let cases = [
+        (vec!["create", "a", "--stock", "1"], "<--percent <PERCENT>|--amount <UNITS>>"),
+        (vec!["create", "a", "--stock", "1", "--percent", "5", "--amount", "5", "--currency", "KRW"], "cannot be used"),
+        (vec!["create", "a", "--stock", "1", "--amount", "5"], "--currency"),
+        (vec!["create", "a", "--stock", "1", "--percent", "101"], "101 is not in 1..=100"),
+        (vec!["create", "a", "--stock", "1", "--percent", "5", "--currency", "KRW"], "--min-order"),
+        (
+            vec!["create", "a", "--stock", "1", "--amount", "5", "--currency", "KRW", "--max-amount", "3"],
+            "cannot be used with '--max-amount",
+        ),
+        (vec!["create", "a", "--stock", "1", "--percent", "5", "--closes-at", one, "--closes-in", "1h"], "--closes-in"),
+        (vec!["create", "a", "--stock", "1", "--percent", "5", "--closes-at", two], "2030-01-31T10:00:00+09:00"),
+        (vec!["create", "a", "--stock", "1", "--percent", "5", "--closes-in", "9000y"], "beyond the year 9999"),
+        (vec!["create", "a", "--stock", "1", "--percent", "5", "--request-id", "b"], "needs --opens-at or --closes-at"),
+        (vec!["a"], "would change nothing"),
+        (vec!["a", "--valid-for", "1h"], "<--percent <PERCENT>|--amount <UNITS>>"),
+        (vec!["--limit", "0"], "--limit"),
+        (vec!["--state", "lost"], "scheduled, open, sold_out, closed, frozen"),
+        (vec!["show", "a", "--addr", "127.0.0.1:1"], "does not begin with http://"),
+    ];
+    for (args, expected) in cases {
+        let output = run(None, &[&["deal"], &args[..]].concat()).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+        assert!(said.contains(expected), "{args:?}: {said}");
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_flag_is_one_sentence_before_anything_is_opened() {
     let cases = [
         (vec!["all", "--no-such-flag"], "--no-such-flag"),

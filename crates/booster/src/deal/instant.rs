@@ -1,0 +1,20 @@
+//! Instants, as an operator writes and reads them: RFC 3339.
+
+use prost_types::Timestamp;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// What a flag says.
+pub(super) fn parse(text: &str) -> Result<OffsetDateTime, &'static str> {
+    OffsetDateTime::parse(text, &Rfc3339).map_err(|_| "it is not like 2030-01-31T10:00:00+09:00")
+}
+
+/// What the contract says of it.
+pub(super) fn timestamp(time: OffsetDateTime) -> Timestamp {
+    Timestamp { seconds: time.unix_timestamp(), nanos: i32::try_from(time.nanosecond()).unwrap_or_default() }
+}
+
+/// In UTC, to the second: for people.
+pub(super) fn text(timestamp: Timestamp) -> Option<String> {
+    OffsetDateTime::from_unix_timestamp(timestamp.seconds).ok()?.format(&Rfc3339).ok()
+}
