@@ -1,6 +1,8 @@
 //! `booster deal`: the operator's way to deals, over gRPC like everybody else's.
 
 mod create;
+mod list;
+mod update;
 mod worth;
 mod instant;
 mod print;
@@ -37,6 +39,9 @@ pub(crate) struct Deal {
 enum Command {
     Create(create::Create),
     Show(Show),
+    List(list::List),
+    Update(update::Update),
+    Close(Close),
     Claim(Claim),
 }
 
@@ -45,6 +50,17 @@ enum Command {
 /// Example: booster deal show lunch
 #[derive(Debug, clap::Args)]
 struct Show {
+    /// Which deal
+    deal_id: String,
+}
+
+/// Close a deal for good; may be repeated
+///
+/// Nobody new can win from then on, and nothing opens it again. Who holds a coupon keeps it.
+///
+/// Example: booster deal close lunch
+#[derive(Debug, clap::Args)]
+struct Close {
     /// Which deal
     deal_id: String,
 }
@@ -68,6 +84,12 @@ impl Deal {
             Command::Show(Show { deal_id }) => {
                 let asked = pb::GetDealRequest { deal_id };
                 print::deal(&connect(addr).await?.get_deal(asked).await.map_err(refusal)?.into_inner());
+            }
+            Command::List(list) => list.run(addr).await?,
+            Command::Update(update) => update.run(addr).await?,
+            Command::Close(Close { deal_id }) => {
+                let asked = pb::CloseDealRequest { deal_id };
+                print::deal(&connect(addr).await?.close_deal(asked).await.map_err(refusal)?.into_inner());
             }
             Command::Claim(Claim { deal_id, user_id }) => {
                 let asked = pb::ClaimCouponRequest { deal_id, user_id, pass: String::new() };

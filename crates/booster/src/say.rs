@@ -1,11 +1,16 @@
-//! Lines for the operator, on standard output.
+//! Lines for the operator: answers on standard output, what else there is to know on standard error.
 
 use std::fmt;
 use std::io::Write as _;
 
-/// Writes one line. Where nobody reads any more, as behind `| head`, there is nobody to tell.
+/// Writes one line of an answer. Where nobody reads any more, as behind `| head`, there is nobody to tell.
 pub(crate) fn line(line: fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Writes one line that is no part of the answer.
+pub(crate) fn aside(line: fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "booster: {line}");
 }
 
 /// Writes one line, as `println!` does, and does not panic where nobody reads it.

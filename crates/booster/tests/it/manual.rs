@@ -13,7 +13,7 @@ async fn every_command_has_a_manual() {
 
 #[tokio::test]
 async fn every_command_for_deals_has_an_example() {
-    for command in ["create", "show", "claim"] {
+    for command in ["create", "show", "list", "update", "close", "claim"] {
         let manual = told(None, &["deal", command, "--help"]).await;
         assert!(manual.contains(&format!("Example: booster deal {command}")), "{manual}");
     }
@@ -36,10 +36,10 @@ async fn what_does_not_go_together_is_said_before_anything_is_opened() {
         (vec!["create", "a", "--stock", "1", "--percent", "5", "--closes-at", two], "2030-01-31T10:00:00+09:00"),
         (vec!["create", "a", "--stock", "1", "--percent", "5", "--closes-in", "9000y"], "beyond the year 9999"),
         (vec!["create", "a", "--stock", "1", "--percent", "5", "--request-id", "b"], "needs --opens-at or --closes-at"),
-        (vec!["a"], "would change nothing"),
-        (vec!["a", "--valid-for", "1h"], "<--percent <PERCENT>|--amount <UNITS>>"),
-        (vec!["--limit", "0"], "--limit"),
-        (vec!["--state", "lost"], "scheduled, open, sold_out, closed, frozen"),
+        (vec!["update", "a"], "would change nothing"),
+        (vec!["update", "a", "--valid-for", "1h"], "<--percent <PERCENT>|--amount <UNITS>>"),
+        (vec!["list", "--limit", "0"], "--limit"),
+        (vec!["list", "--state", "lost"], "scheduled, open, sold_out, closed, frozen"),
         (vec!["show", "a", "--addr", "127.0.0.1:1"], "does not begin with http://"),
     ];
     for (args, expected) in cases {
