@@ -3,7 +3,9 @@
 mod create;
 mod list;
 mod update;
+mod export;
 mod worth;
+mod part;
 mod instant;
 mod print;
 
@@ -42,6 +44,7 @@ enum Command {
     List(list::List),
     Update(update::Update),
     Close(Close),
+    Export(export::Export),
     Claim(Claim),
 }
 
@@ -91,6 +94,7 @@ impl Deal {
                 let asked = pb::CloseDealRequest { deal_id };
                 print::deal(&connect(addr).await?.close_deal(asked).await.map_err(refusal)?.into_inner());
             }
+            Command::Export(export) => export.run(addr).await?,
             Command::Claim(Claim { deal_id, user_id }) => {
                 let asked = pb::ClaimCouponRequest { deal_id, user_id, pass: String::new() };
                 print::claimed(&connect(addr).await?.claim_coupon(asked).await.map_err(refusal)?.into_inner());

@@ -16,5 +16,11 @@ pub(super) fn timestamp(time: OffsetDateTime) -> Timestamp {
 
 /// In UTC, to the second: for people.
 pub(super) fn text(timestamp: Timestamp) -> Option<String> {
-    OffsetDateTime::from_unix_timestamp(timestamp.seconds).ok()?.format(&Rfc3339).ok()
+    exact(Timestamp { nanos: 0, ..timestamp })
+}
+
+/// In UTC, as precisely as it is known: for programs.
+pub(super) fn exact(timestamp: Timestamp) -> Option<String> {
+    let time = OffsetDateTime::from_unix_timestamp(timestamp.seconds).ok()?;
+    time.replace_nanosecond(timestamp.nanos.try_into().ok()?).ok()?.format(&Rfc3339).ok()
 }

@@ -41,6 +41,10 @@ pub(super) fn state(state: pb::DealState) -> &'static str {
     state.as_str_name().trim_start_matches("DEAL_STATE_")
 }
 
+pub(super) fn coupon_state(state: pb::CouponState) -> &'static str {
+    state.as_str_name().trim_start_matches("COUPON_STATE_")
+}
+
 pub(super) fn instant(timestamp: Option<Timestamp>) -> String {
     timestamp.and_then(instant::text).unwrap_or_else(|| "-".to_owned())
 }

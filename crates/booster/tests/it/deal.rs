@@ -1,8 +1,18 @@
 //! The operator's commands for deals, against a process that runs.
 
+use std::path::Path;
 use std::process::Output;
+use std::time::{Duration, Instant};
+
+use proto::promotion::v1 as pb;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::booster::{promotions, run, told};
+use crate::crowd::doors;
+
+/// How long a coupon may be on its way to PostgreSQL.
+const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn a_deal_says_all_that_it_can_be_told() {
@@ -79,6 +89,59 @@ async fn deals_are_listed_changed_and_closed() {
     ground.end().await;
 }
 
+#[tokio::test]
+async fn the_winners_of_a_deal_are_written_as_csv() {
+    let (ground, processes) = promotions("deal-export", 1).await;
+    let deal = Deals(processes[0].grpc_url());
+    deal.told(&["create", "lunch", "--stock", "10", "--percent", "20", "--valid-for", "2h"]).await;
+    for user in ["ann", "bob", "cleo"] {
+        deal.told(&["claim", "lunch", user]).await;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("lunch.csv");
+    let to_file = ["export", "lunch", "--out", file.to_str().unwrap()];
+    let begun = Instant::now();
+    loop {
+        let exported = deal.run(&to_file).await;
+        assert!(exported.status.success() && exported.stdout.is_empty(), "{}", errors(&exported));
+        if errors(&exported).contains("3 coupons written, all that were claimed when this began") {
+            break;
+        }
+        assert!(errors(&exported).contains("on their way to PostgreSQL"), "{}", errors(&exported));
+        assert!(begun.elapsed() < SOON, "they do not arrive: {}", errors(&exported));
+    }
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1, "nothing is left beside the file");
+    let rows = rows(&file);
+    let users: Vec<_> = rows.iter().map(|row| (row[0].as_str(), row[1].as_str(), row[2].as_str())).collect();
+    assert_eq!(users, [("3", "lunch-3", "cleo"), ("2", "lunch-2", "bob"), ("1", "lunch-1", "ann")]);
+    for row in &rows {
+        let [claimed, expires] = [&row[4], &row[5]].map(|at| OffsetDateTime::parse(at, &Rfc3339).unwrap());
+        assert_eq!((row[3].as_str(), expires - claimed, row[6].as_str()), ("ISSUED", time::Duration::hours(2), ""));
+    }
+    assert_eq!(deal.told(&["export", "lunch"]).await, std::fs::read_to_string(&file).unwrap());
+
+    let door = &mut doors(&[processes[0].grpc_url()]).await[0];
+    let (coupon_id, user_id, order_id) = ("lunch-3".to_owned(), "cleo".to_owned(), "order-9".to_owned());
+    door.redeem_coupon(pb::RedeemCouponRequest { coupon_id, user_id, order_id }).await.unwrap();
+    let (coupon_id, user_id) = ("lunch-2".to_owned(), "bob".to_owned());
+    door.return_coupon(pb::ReturnCouponRequest { coupon_id, user_id }).await.unwrap();
+    let begun = Instant::now();
+    loop {
+        deal.told(&to_file).await;
+        let found: Vec<_> = self::rows(&file).into_iter().map(|row| [row[3].clone(), row[6].clone()]).collect();
+        if found == [["REDEEMED", "order-9"], ["RETURNED", ""], ["ISSUED", ""]] {
+            break;
+        }
+        assert!(begun.elapsed() < SOON, "what became of them does not arrive: {found:?}");
+    }
+    let redeemed = deal.told(&["export", "lunch", "--state", "redeemed"]).await;
+    assert!(redeemed.lines().count() == 2 && redeemed.contains("\n3,lunch-3,cleo,REDEEMED,"), "{redeemed}");
+
+    deal.refused(&["export", "never", "--out", file.to_str().unwrap()], "DEAL_NOT_FOUND").await;
+    assert_eq!(self::rows(&file).len(), 3, "what was there before stays");
+    ground.end().await;
+}
+
 /// `booster deal`, at this address.
 struct Deals(String);
 
@@ -108,4 +171,12 @@ fn errors(output: &Output) -> String {
 
 fn first_words(lines: &str) -> Vec<&str> {
     lines.lines().filter_map(|line| line.split_whitespace().next()).collect()
+}
+
+/// The rows of an export, whose headings are as they should be.
+fn rows(file: &Path) -> Vec<Vec<String>> {
+    let mut table = csv::Reader::from_path(file).unwrap();
+    let headings = table.headers().unwrap().iter().collect::<Vec<_>>().join(",");
+    assert_eq!(headings, "rank,coupon_id,user_id,state,claimed_at,expires_at,order_id");
+    table.records().map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect()
 }
