@@ -2,6 +2,7 @@
 
 mod create;
 mod list;
+mod watch;
 mod update;
 mod export;
 mod worth;
@@ -24,6 +25,8 @@ use tonic_types::StatusExt as _;
 const ADDR: &str = "http://127.0.0.1:50051";
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A server that says nothing for so long is asked whether it lives, and gone if that is not answered within `PATIENCE`.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 type Client = PromotionServiceClient<Channel>;
 
@@ -42,6 +45,7 @@ enum Command {
     Create(create::Create),
     Show(Show),
     List(list::List),
+    Watch(watch::Watch),
     Update(update::Update),
     Close(Close),
     Export(export::Export),
@@ -89,6 +93,7 @@ impl Deal {
                 print::deal(&connect(addr).await?.get_deal(asked).await.map_err(refusal)?.into_inner());
             }
             Command::List(list) => list.run(addr).await?,
+            Command::Watch(watch) => watch.run(addr).await?,
             Command::Update(update) => update.run(addr).await?,
             Command::Close(Close { deal_id }) => {
                 let asked = pb::CloseDealRequest { deal_id };
@@ -112,6 +117,8 @@ async fn connect(addr: &str) -> anyhow::Result<Client> {
     let channel = endpoint
         .connect_timeout(PATIENCE)
         .timeout(PATIENCE)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(PATIENCE)
         .connect()
         .await
         .with_context(|| format!("nothing answers at {addr}; is `booster all` running there?"))?;

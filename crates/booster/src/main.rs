@@ -41,7 +41,7 @@ enum Command {
     Migrate(migrate::Migrate),
     /// Ask a process whether it is well; exit code 0 when it is
     Healthcheck(healthcheck::Healthcheck),
-    /// Work with deals: create, look, change, close, export, claim
+    /// Work with deals: create, look, watch, change, close, export, claim
     Deal(deal::Deal),
     /// Check what must always be true, on the live system
     Audit(audit::Audit),

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::io::Write as _;
 
-/// Writes one line of an answer. Where nobody reads any more, as behind `| head`, there is nobody to tell.
-pub(crate) fn line(line: fmt::Arguments<'_>) {
-    let _ = writeln!(std::io::stdout(), "{line}");
+/// Writes one line of an answer. Where nobody reads any more, as behind `| head`, there is nobody to tell; whoever goes on
+/// for long finds out by the answer, `false`.
+pub(crate) fn line(line: fmt::Arguments<'_>) -> bool {
+    writeln!(std::io::stdout(), "{line}").is_ok()
 }
 
 /// Writes one line that is no part of the answer.
@@ -15,6 +16,6 @@ pub(crate) fn aside(line: fmt::Arguments<'_>) {
 
 /// Writes one line, as `println!` does, and does not panic where nobody reads it.
 macro_rules! say {
-    ($($line:tt)*) => { $crate::say::line(format_args!($($line)*)) };
+    ($($line:tt)*) => {{ $crate::say::line(format_args!($($line)*)); }};
 }
 pub(crate) use say;

@@ -1,18 +1,22 @@
 //! The operator's commands for deals, against a process that runs.
 
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use proto::promotion::v1 as pb;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
-use crate::booster::{promotions, run, told};
+use crate::booster::{PATH, promotions, run, told};
 use crate::crowd::doors;
 
-/// How long a coupon may be on its way to PostgreSQL.
+/// How long a line, or a coupon on its way to PostgreSQL, may take.
 const SOON: Duration = Duration::from_secs(20);
+/// After which time a deal opens that is watched.
+const OPENS_IN: Duration = Duration::from_secs(3);
 
 #[tokio::test]
 async fn a_deal_says_all_that_it_can_be_told() {
@@ -142,6 +146,33 @@ async fn the_winners_of_a_deal_are_written_as_csv() {
     ground.end().await;
 }
 
+#[tokio::test]
+async fn a_watch_shows_claims_and_the_opening_and_outlives_the_server() {
+    let (ground, mut processes) = promotions("deal-watch", 1).await;
+    let deal = Deals(processes[0].grpc_url());
+    deal.refused(&["watch", "never"], "DEAL_NOT_FOUND").await;
+
+    let opens_at = (OffsetDateTime::now_utc() + OPENS_IN).format(&Rfc3339).unwrap();
+    deal.told(&["create", "lunch", "--stock", "2000", "--percent", "20", "--opens-at", &opens_at]).await;
+    let mut watch = Watch::begin(&deal, "lunch");
+    assert!(watch.line().await.ends_with("  SCHEDULED  remaining 2,000 of 2,000  round 1 (epoch 1)"));
+    assert!(watch.line().await.ends_with("  OPEN       remaining 2,000 of 2,000  round 1 (epoch 1)"));
+    deal.told(&["claim", "lunch", "ann"]).await;
+    assert!(watch.line().await.contains("  OPEN       remaining 1,999 of 2,000  "));
+    deal.told(&["update", "lunch", "--stock", "3000"]).await;
+    assert!(watch.line().await.ends_with("  OPEN       remaining 2,999 of 3,000  round 2 (epoch 1)"));
+
+    processes[0].kill9().await;
+    let said = watch.error().await;
+    assert!(said.contains("nothing answers at http://") && said.contains("trying again"), "{said}");
+    processes[0].start_again().await;
+    assert!(watch.line().await.contains("  OPEN       remaining 2,999 of 3,000  "));
+    deal.told(&["close", "lunch"]).await;
+    assert!(watch.line().await.contains("  CLOSED     remaining 2,999 of 3,000  "));
+    assert_eq!(watch.interrupt().await, Some(0));
+    ground.end().await;
+}
+
 /// `booster deal`, at this address.
 struct Deals(String);
 
@@ -162,6 +193,42 @@ impl Deals {
 
     fn all<'a>(&'a self, args: &[&'a str]) -> Vec<&'a str> {
         [&["deal", "--addr", &self.0], args].concat()
+    }
+}
+
+/// A `booster deal watch` that runs. It is killed when it is dropped.
+struct Watch {
+    process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    errors: Lines<BufReader<ChildStderr>>,
+}
+
+impl Watch {
+    fn begin(deal: &Deals, deal_id: &str) -> Self {
+        let mut command = Command::new(PATH);
+        command.args(deal.all(&["watch", deal_id])).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut process = command.spawn().unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let errors = BufReader::new(process.stderr.take().unwrap()).lines();
+        Self { process, lines, errors }
+    }
+
+    async fn line(&mut self) -> String {
+        let line = tokio::time::timeout(SOON, self.lines.next_line()).await;
+        line.expect("a line comes soon").unwrap().expect("it goes on")
+    }
+
+    async fn error(&mut self) -> String {
+        let line = tokio::time::timeout(SOON, self.errors.next_line()).await;
+        line.expect("it says so soon").unwrap().expect("it goes on")
+    }
+
+    /// As Ctrl-C does.
+    async fn interrupt(mut self) -> Option<i32> {
+        let pid = self.process.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-s", "INT", &pid]).status().await.unwrap().success());
+        let ended = tokio::time::timeout(SOON, self.process.wait()).await;
+        ended.expect("it ends soon").unwrap().code()
     }
 }
 

@@ -13,7 +13,7 @@ async fn every_command_has_a_manual() {
 
 #[tokio::test]
 async fn every_command_for_deals_has_an_example() {
-    for command in ["create", "show", "list", "update", "close", "export", "claim"] {
+    for command in ["create", "show", "list", "watch", "update", "close", "export", "claim"] {
         let manual = told(None, &["deal", command, "--help"]).await;
         assert!(manual.contains(&format!("Example: booster deal {command}")), "{manual}");
     }
