@@ -110,23 +110,14 @@ impl Deal {
 }
 
 async fn connect(addr: &str) -> anyhow::Result<Client> {
-    let endpoint = Endpoint::from_shared(addr.to_owned()).with_context(|| format!("--addr {addr}"))?;
-    if endpoint.uri().scheme_str() != Some("http") {
-        return Err(Invalid::new("--addr", format!("{addr} does not begin with http://")).into());
-    }
-    let channel = endpoint
-        .connect_timeout(PATIENCE)
-        .timeout(PATIENCE)
-        .http2_keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(PATIENCE)
-        .connect()
-        .await
-        .with_context(|| format!("nothing answers at {addr}; is `booster all` running there?"))?;
+    // What has no scheme is taken for a path, and only fails when it is called.
+    let endpoint = Endpoint::from_shared(addr.to_owned()).ok().filter(|_| addr.starts_with("http://"));
+    let endpoint = endpoint.ok_or_else(|| Invalid::new("--addr", format!("is {addr:?}, which is not like {ADDR}")))?;
+    let channel = endpoint.connect_timeout(PATIENCE).timeout(PATIENCE).connect().await;
+    let channel =
+        channel.map_err(|_| anyhow!("nothing answers at {addr}: start `booster all` there, or correct --addr"))?;
     Ok(PromotionServiceClient::new(channel))
 }
-
-/// Codes that a Booster gives with a reason, and other servers and broken connections without one.
-const NOT_OURS: [Code; 3] = [Code::Unknown, Code::Internal, Code::Unimplemented];
 
 /// What the service said, in one line: reason, words, and when to come back.
 fn refusal(status: Status) -> anyhow::Error {
