@@ -13,7 +13,7 @@ mod print;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use kit::error::Invalid;
 use proto::promotion::v1 as pb;
 use proto::promotion::v1::promotion_service_client::PromotionServiceClient;
@@ -113,7 +113,8 @@ async fn connect(addr: &str) -> anyhow::Result<Client> {
     // What has no scheme is taken for a path, and only fails when it is called.
     let endpoint = Endpoint::from_shared(addr.to_owned()).ok().filter(|_| addr.starts_with("http://"));
     let endpoint = endpoint.ok_or_else(|| Invalid::new("--addr", format!("is {addr:?}, which is not like {ADDR}")))?;
-    let channel = endpoint.connect_timeout(PATIENCE).timeout(PATIENCE).connect().await;
+    let endpoint = endpoint.connect_timeout(PATIENCE).timeout(PATIENCE);
+    let channel = endpoint.http2_keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(PATIENCE).connect().await;
     let channel =
         channel.map_err(|_| anyhow!("nothing answers at {addr}: start `booster all` there, or correct --addr"))?;
     Ok(PromotionServiceClient::new(channel))
@@ -139,11 +140,9 @@ fn refusal(status: Status) -> anyhow::Error {
 /// Whatever Booster says has a reason: this was said by somebody else, or by the connection.
 fn no_answer(status: &Status) -> anyhow::Error {
     let (code, words) = (status.code(), status.message());
-    if code == Code::Unimplemented {
-        anyhow!("what answers there is no Booster, or an older one ({code}: {words})")
-    } else if matches!(code, Code::Cancelled | Code::DeadlineExceeded) {
-        anyhow!("no answer within {} s ({code}: {words})", PATIENCE.as_secs())
+    if matches!(code, Code::Cancelled | Code::DeadlineExceeded) {
+        anyhow!("no answer within {} s ({code:?}: {words})", PATIENCE.as_secs())
     } else {
-        anyhow!("the connection broke, or what answers there is no Booster ({code}: {words})")
+        anyhow!("what answers at --addr does not answer as a Booster does: correct --addr ({code:?}: {words})")
     }
 }
