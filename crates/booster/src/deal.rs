@@ -140,7 +140,8 @@ fn refusal(status: Status) -> anyhow::Error {
 /// Whatever Booster says has a reason: this was said by somebody else, or by the connection.
 fn no_answer(status: &Status) -> anyhow::Error {
     let (code, words) = (status.code(), status.message());
-    if matches!(code, Code::Cancelled | Code::DeadlineExceeded) {
+    // The client library calls its own patience a cancellation, as it does a connection that is cut.
+    if code == Code::DeadlineExceeded || words == "Timeout expired" {
         anyhow!("no answer within {} s ({code:?}: {words})", PATIENCE.as_secs())
     } else {
         anyhow!("what answers at --addr does not answer as a Booster does: correct --addr ({code:?}: {words})")
