@@ -5,6 +5,7 @@ use std::time::Duration;
 use bus::journal::{Keys, Tag};
 use fred::interfaces::HashesInterface as _;
 use proto::promotion::v1 as pb;
+use sqlx::Connection as _;
 use tokio::time::Instant;
 
 use crate::road::connect;
@@ -108,5 +109,30 @@ async fn what_is_not_over_stays() {
     assert_eq!(reason(service.claim("empty", "ann").await), "CLOSED");
     let report = promotion::audit::run(&service.ground.servers(), None).await.unwrap();
     assert_eq!(report.violations, Vec::<String>::new());
+    service.end().await;
+}
+
+#[tokio::test]
+async fn what_has_not_arrived_stays() {
+    let mut service = Service::start("archive-parked").await;
+    service.deal("lunch", 5).await;
+    service.claim("lunch", "ann").await.unwrap();
+    service.give_back("lunch-1", "ann").await.unwrap();
+    let arrived = service.arrived("lunch", 1).await;
+    assert_eq!(arrived[0].state(), pb::CouponState::Returned);
+    let mut admin = sqlx::PgConnection::connect(service.ground.admin_url().expose()).await.unwrap();
+    let park = "INSERT INTO promotion.parked
+                  (consumer, parking_key, topic, partition, \"offset\", headers, payload, cause, attempts)
+                VALUES ('promotion', 'lunch-1', 't', 0, 0, '{}', '', 'poison', 3)";
+    sqlx::raw_sql(park).execute(&mut admin).await.unwrap();
+    service.close_deal("lunch").await.unwrap();
+    // Another deal that is over shows that it was looked at.
+    service.deal("other", 5).await;
+    service.close_deal("other").await.unwrap();
+    service.archived("other").await;
+    let course = "SELECT course IS NULL FROM promotion.deal WHERE deal_id = 'lunch'";
+    assert!(sqlx::query_scalar::<_, bool>(course).fetch_one(&mut admin).await.unwrap(), "it is about to leave Redis");
+    sqlx::raw_sql("DELETE FROM promotion.parked").execute(&mut admin).await.unwrap();
+    service.archived("lunch").await;
     service.end().await;
 }
