@@ -32,10 +32,7 @@ async fn standing(pool: &Pool, deals: &Deals, row: Row) -> Result<Deal, Error<Re
     let course = match deals.look(&row.wish.deal_id).await? {
         Answer::Found(course) => Some(course),
         Answer::Archived => archived_course(pool, &row).await?,
-        // What Redis has lost of an archived deal is nothing.
-        Answer::Missing if fate(pool, &row.wish.deal_id).await? == Fate::Archived => {
-            archived_course(pool, &row).await?
-        }
+        Answer::Missing if fate(pool, &row.wish.deal_id).await? == Fate::Archived => archived_course(pool, &row).await?,
         Answer::Frozen | Answer::Missing => None,
     };
     Ok(Deal { wish: row.wish, course })
@@ -49,23 +46,42 @@ async fn archived_course(pool: &Pool, row: &Row) -> Result<Option<Course>, Error
     }
 }
 
+/// What Redis has of a deal; nothing where PostgreSQL answers for it, because it is archived.
+///
+/// # Errors
+/// [`Refusal::Frozen`]: its node may not serve it, or has lost it; `unknown` where there is no such deal.
+pub async fn known<T>(
+    pool: &Pool,
+    deal_id: &DealId,
+    answer: Answer<T>,
+    unknown: Refusal,
+) -> Result<Option<T>, Error<Refusal>> {
+    match answer {
+        Answer::Found(found) => Ok(Some(found)),
+        Answer::Archived => Ok(None),
+        Answer::Frozen => Err(Refusal::Frozen.into()),
+        Answer::Missing => match fate(pool, deal_id).await? {
+            // What Redis has lost of an archived deal is nothing.
+            Fate::Archived => Ok(None),
+            Fate::Made => Err(Refusal::Frozen.into()),
+            Fate::Unknown => Err(unknown.into()),
+        },
+    }
+}
+
 /// What became of a claim.
 ///
 /// # Errors
 /// [`Refusal::DealNotFound`], [`Refusal::CouponNotFound`], [`Refusal::Frozen`]; [`Error::Unavailable`].
 pub async fn claim(pool: &Pool, deals: &Deals, deal_id: DealId, user_id: UserId) -> Result<Coupon, Error<Refusal>> {
-    match deals.find(&deal_id, &user_id).await? {
-        Answer::Found(Ok(holding)) => Ok(held(deal_id, user_id, holding)),
-        Answer::Found(Err(_)) => Err(Refusal::CouponNotFound.into()),
-        Answer::Frozen => Err(Refusal::Frozen.into()),
-        Answer::Missing | Answer::Archived => match fate(pool, &deal_id).await? {
-            Fate::Unknown => Err(Refusal::DealNotFound.into()),
-            Fate::Made => Err(Refusal::Frozen.into()),
-            Fate::Archived => {
-                let coupon = rows::of_holder(pool, &deal_id, &user_id).await?.ok_or(Refusal::CouponNotFound)?;
-                Ok(coupon.at(kit::clock::now()))
-            }
-        },
+    let answer = deals.find(&deal_id, &user_id).await?;
+    match known(pool, &deal_id, answer, Refusal::DealNotFound).await? {
+        Some(Ok(holding)) => Ok(held(deal_id, user_id, holding)),
+        Some(Err(_)) => Err(Refusal::CouponNotFound.into()),
+        None => {
+            let coupon = rows::of_holder(pool, &deal_id, &user_id).await?.ok_or(Refusal::CouponNotFound)?;
+            Ok(coupon.at(kit::clock::now()))
+        }
     }
 }
 
@@ -79,26 +95,22 @@ pub async fn coupon(pool: &Pool, deals: &Deals, deal_id: DealId, rank: i64) -> R
         if let Some(coupon) = rows::get(pool, &deal_id, rank).await? {
             return standing_coupon(pool, deals, coupon).await;
         }
-        match deals.look(&deal_id).await? {
-            Answer::Found(course) if rank <= course.issued => tokio::time::sleep(ARRIVAL_EVERY).await,
-            Answer::Found(_) | Answer::Archived => return Err(Refusal::CouponNotFound.into()),
-            Answer::Frozen => return Err(Refusal::Frozen.into()),
-            Answer::Missing => match fate(pool, &deal_id).await? {
-                Fate::Made => return Err(Refusal::Frozen.into()),
-                Fate::Unknown | Fate::Archived => return Err(Refusal::CouponNotFound.into()),
-            },
+        let answer = deals.look(&deal_id).await?;
+        match known(pool, &deal_id, answer, Refusal::CouponNotFound).await? {
+            Some(course) if rank <= course.issued => tokio::time::sleep(ARRIVAL_EVERY).await,
+            Some(_) | None => return Err(Refusal::CouponNotFound.into()),
         }
     }
 }
 
 async fn standing_coupon(pool: &Pool, deals: &Deals, coupon: Coupon) -> Result<Coupon, Error<Refusal>> {
     let (deal_id, rank) = (coupon.deal_id.clone(), coupon.rank);
-    match deals.find(&deal_id, &coupon.user_id).await? {
-        Answer::Found(Ok(holding)) if holding.grant.rank == rank => Ok(held(deal_id, coupon.user_id, holding)),
+    let answer = deals.find(&deal_id, &coupon.user_id).await?;
+    match known(pool, &deal_id, answer, Refusal::CouponNotFound).await? {
+        Some(Ok(holding)) if holding.grant.rank == rank => Ok(held(deal_id, coupon.user_id, holding)),
         // A row that Redis does not know: it is frozen until an operator has looked.
-        Answer::Found(_) | Answer::Frozen => Err(Refusal::Frozen.into()),
-        Answer::Missing if fate(pool, &deal_id).await? != Fate::Archived => Err(Refusal::Frozen.into()),
-        Answer::Missing | Answer::Archived => {
+        Some(_) => Err(Refusal::Frozen.into()),
+        None => {
             // The row may have been read before the deal was archived: its last word is there now.
             let last = rows::get(pool, &deal_id, rank).await?.unwrap_or(coupon);
             Ok(last.at(kit::clock::now()))

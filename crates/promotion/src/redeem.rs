@@ -12,8 +12,7 @@ use crate::coupon::{Coupon, State};
 use crate::deal::{DealId, OrderId, Refusal, UserId};
 use crate::find;
 use crate::postgres::coupon as rows;
-use crate::postgres::deal::{Fate, fate};
-use crate::redis::{Answer, Deals, Holding, Unfit};
+use crate::redis::{Deals, Holding, Unfit};
 
 /// When to come back after a refusal for lack of room.
 const FULL_RETRY: std::time::Duration = std::time::Duration::from_secs(1);
@@ -41,11 +40,11 @@ impl Stores<'_> {
     /// happened; [`Error::Unavailable`] where it may or may not have.
     pub async fn redeem(self, (deal_id, rank): Name, user: UserId, order: OrderId) -> Result<Coupon, Error<Refusal>> {
         let trace = kit::telemetry::traceparent().unwrap_or_default();
-        match self.deals.redeem((&deal_id, rank), &user, &order, &trace).await? {
-            Answer::Found(Ok(holding)) => Ok(self.changed(deal_id, user, holding)),
-            Answer::Found(Err(unfit)) => Err(refusal(unfit)),
-            Answer::Frozen => Err(Refusal::Frozen.into()),
-            Answer::Missing | Answer::Archived => {
+        let answer = self.deals.redeem((&deal_id, rank), &user, &order, &trace).await?;
+        match find::known(self.pool, &deal_id, answer, Refusal::CouponNotFound).await? {
+            Some(Ok(holding)) => Ok(self.changed(deal_id, user, holding)),
+            Some(Err(unfit)) => Err(refusal(unfit)),
+            None => {
                 let coupon = self.archived(&deal_id, rank, Some(&user)).await?;
                 match coupon.state {
                     State::Redeemed if coupon.order_id.as_deref() == Some(order.as_str()) => Ok(coupon),
@@ -64,14 +63,14 @@ impl Stores<'_> {
     /// orders have tried this coupon; [`Error::Unavailable`] where it may or may not have happened.
     pub async fn restore(self, (deal_id, rank): Name, order: OrderId) -> Result<Coupon, Error<Refusal>> {
         let trace = kit::telemetry::traceparent().unwrap_or_default();
-        match self.deals.restore((&deal_id, rank), &order, &trace).await? {
-            Answer::Found(Ok(())) => {
+        let answer = self.deals.restore((&deal_id, rank), &order, &trace).await?;
+        match find::known(self.pool, &deal_id, answer, Refusal::CouponNotFound).await? {
+            Some(Ok(())) => {
                 self.bell.ring(Tag::of(deal_id.as_str()));
                 find::coupon(self.pool, self.deals, deal_id, rank).await
             }
-            Answer::Found(Err(unfit)) => Err(refusal(unfit)),
-            Answer::Frozen => Err(Refusal::Frozen.into()),
-            Answer::Missing | Answer::Archived => self.archived(&deal_id, rank, None).await,
+            Some(Err(unfit)) => Err(refusal(unfit)),
+            None => self.archived(&deal_id, rank, None).await,
         }
     }
 
@@ -82,11 +81,11 @@ impl Stores<'_> {
     /// [`Refusal::Frozen`]; [`Error::Unavailable`] where it may or may not have happened.
     pub async fn give_back(self, (deal_id, rank): Name, user: UserId) -> Result<Coupon, Error<Refusal>> {
         let trace = kit::telemetry::traceparent().unwrap_or_default();
-        match self.deals.give_back((&deal_id, rank), &user, &trace).await? {
-            Answer::Found(Ok(holding)) => Ok(self.changed(deal_id, user, holding)),
-            Answer::Found(Err(unfit)) => Err(refusal(unfit)),
-            Answer::Frozen => Err(Refusal::Frozen.into()),
-            Answer::Missing | Answer::Archived => {
+        let answer = self.deals.give_back((&deal_id, rank), &user, &trace).await?;
+        match find::known(self.pool, &deal_id, answer, Refusal::CouponNotFound).await? {
+            Some(Ok(holding)) => Ok(self.changed(deal_id, user, holding)),
+            Some(Err(unfit)) => Err(refusal(unfit)),
+            None => {
                 let coupon = self.archived(&deal_id, rank, Some(&user)).await?;
                 match coupon.state {
                     State::Returned => Ok(coupon),
@@ -102,13 +101,8 @@ impl Stores<'_> {
         find::held(deal_id, user, holding)
     }
 
-    /// The coupon of a deal that Redis no longer has, if it is this user's.
+    /// The coupon of an archived deal, if it is this user's.
     async fn archived(self, deal_id: &DealId, rank: i64, user: Option<&UserId>) -> Result<Coupon, Error<Refusal>> {
-        match fate(self.pool, deal_id).await? {
-            Fate::Archived => {}
-            Fate::Made => return Err(Refusal::Frozen.into()),
-            Fate::Unknown => return Err(Refusal::CouponNotFound.into()),
-        }
         let coupon = rows::get(self.pool, deal_id, rank).await?.ok_or(Refusal::CouponNotFound)?;
         if user.is_some_and(|user| coupon.user_id != *user) {
             return Err(Refusal::NotOwner.into());
