@@ -90,10 +90,7 @@ impl Redis {
         let mut connected = Vec::with_capacity(lanes);
         for _ in 0..lanes {
             let client = builder(&config).build()?;
-            client.init().await.map_err(|error| {
-                let who = format!("Redis at {}", servers.redis_nodes.join(","));
-                anyhow!(remedy::sentence(&who, &error))
-            })?;
+            client.init().await.map_err(|error| cannot_connect(servers, &error))?;
             connected.push(Lane { client, libraries: libraries.into(), unsafe_now: Arc::default() });
         }
         let redis = Self { lanes: connected.into() };
@@ -213,6 +210,11 @@ fn classify(error: RedisError) -> CallError {
     } else {
         CallError::Unknown(error)
     }
+}
+
+/// One sentence for whoever starts the process.
+fn cannot_connect(servers: &Servers, error: &RedisError) -> anyhow::Error {
+    anyhow!(remedy::sentence(&format!("Redis at {}", servers.redis_nodes.join(",")), error))
 }
 
 fn client_config(servers: &Servers) -> anyhow::Result<Config> {

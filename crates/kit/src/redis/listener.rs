@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use fred::clients::SubscriberClient;
 use fred::interfaces::{ClientLike as _, EventInterface as _, PubsubInterface as _};
 use fred::types::Message;
@@ -43,10 +42,7 @@ impl Listener {
     pub async fn connect(servers: &Servers) -> anyhow::Result<Self> {
         let client = builder(&client_config(servers)?).build_subscriber_client()?;
         let messages = Arc::new(Mutex::new(client.message_rx()));
-        client
-            .init()
-            .await
-            .with_context(|| format!("cannot reach the Redis Cluster at {}", servers.redis_nodes.join(",")))?;
+        client.init().await.map_err(|error| super::cannot_connect(servers, &error))?;
         let keeper = Arc::new(client.manage_subscriptions());
         Ok(Self { client, messages, keeper })
     }
