@@ -8,8 +8,8 @@ use kit::error::Error;
 use kit::postgres::Pool;
 use tokio_util::sync::CancellationToken;
 
-use crate::deal::{Refusal, State};
-use crate::postgres::deal::{self as rows, Row};
+use crate::deal::{DealId, Refusal, State};
+use crate::postgres::deal as rows;
 use crate::redis::{Answer, Deals};
 use crate::winners::Winners;
 
@@ -80,8 +80,8 @@ impl Metrics {
         loop {
             let page = rows::current(&self.pool, &after, PAGE).await?;
             let Some(last) = page.last() else { return Ok(counts) };
-            after = last.wish.deal_id.to_string();
-            let mut states = futures::stream::iter(page).map(|row| self.state(row)).buffer_unordered(AT_ONCE);
+            after = last.to_string();
+            let mut states = futures::stream::iter(page).map(|deal_id| self.state(deal_id)).buffer_unordered(AT_ONCE);
             while let Some(state) = states.next().await {
                 counts.add(state?);
             }
@@ -89,9 +89,10 @@ impl Metrics {
         }
     }
 
-    async fn state(&self, row: Row) -> Result<State, Error<Refusal>> {
-        Ok(match self.deals.look(&row.wish.deal_id).await? {
+    async fn state(&self, deal_id: DealId) -> Result<State, Error<Refusal>> {
+        Ok(match self.deals.look(&deal_id).await? {
             Answer::Found(course) => course.state(),
+            // It has left since its name was read.
             Answer::Archived => State::Closed,
             Answer::Frozen | Answer::Missing => State::Frozen,
         })

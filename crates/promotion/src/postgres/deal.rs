@@ -287,28 +287,26 @@ pub async fn names(pool: &Pool, after: &str, limit: i64) -> Result<Vec<DealId>, 
     Ok(names.iter().filter_map(|name| DealId::parse(name).ok()).collect())
 }
 
-/// Deals after `after` that have not come to their end, in the order of their names.
-pub async fn current(pool: &Pool, after: &str, limit: i64) -> Result<Vec<Row>, Failure> {
-    let rows = sqlx::query_as!(
-        Columns,
-        r#"SELECT deal_id, venue_id, state, version, applied, title, stock, wanted_stock, opens_at, closes_at,
-             prize AS "prize: Json<Prize>", pass_required, wanted AS "wanted: Json<Wanted>",
-             course AS "course: Json<Course>", created_at
-           FROM promotion.deal WHERE closes_at > now() AND deal_id > $1
-           ORDER BY deal_id LIMIT $2"#,
+/// Names of deals after `after` that have neither come to their end nor left Redis, in their order.
+pub async fn current(pool: &Pool, after: &str, limit: i64) -> Result<Vec<DealId>, Failure> {
+    let names = sqlx::query_scalar!(
+        "SELECT deal_id FROM promotion.deal WHERE closes_at > now() AND archived_at IS NULL AND deal_id > $1
+         ORDER BY deal_id LIMIT $2",
         after,
         limit,
     )
     .fetch_all(pool)
     .await?;
-    Ok(rows.into_iter().filter_map(Columns::into_row).collect())
+    Ok(names.iter().filter_map(|name| DealId::parse(name).ok()).collect())
 }
 
-/// How many deals have come to their end.
+/// How many deals have come to their end, or have left Redis.
 pub async fn over(pool: &Pool) -> Result<i64, Failure> {
-    Ok(sqlx::query_scalar!(r#"SELECT count(*) AS "over!" FROM promotion.deal WHERE closes_at <= now()"#)
-        .fetch_one(pool)
-        .await?)
+    Ok(sqlx::query_scalar!(
+        r#"SELECT count(*) AS "over!" FROM promotion.deal WHERE closes_at <= now() OR archived_at IS NOT NULL"#
+    )
+    .fetch_one(pool)
+    .await?)
 }
 
 /// Forgets requests that are older than a day.
