@@ -40,7 +40,7 @@ async fn what_does_not_go_together_is_said_before_anything_is_opened() {
         (vec!["update", "a", "--valid-for", "1h"], "<--percent <PERCENT>|--amount <UNITS>>"),
         (vec!["list", "--limit", "0"], "--limit"),
         (vec!["list", "--state", "lost"], "scheduled, open, sold_out, closed, frozen"),
-        (vec!["show", "a", "--addr", "127.0.0.1:1"], "does not begin with http://"),
+        (vec!["show", "a", "--addr", "127.0.0.1:1"], "which is not like http://"),
     ];
     for (args, expected) in cases {
         let output = run(None, &[&["deal"], &args[..]].concat()).await;

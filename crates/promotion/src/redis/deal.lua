@@ -29,10 +29,13 @@ local function of_deal(serve)
   end)
 end
 
--- Tells whoever watches deals of this tag that this one has changed. It may be lost on its way: a hint to look, no more.
+-- Tells whoever listens to this tag that the deal has changed. It may be lost on its way: a hint to look, no more. Where nobody
+-- listens nothing is said: it would go to every replica, with two kilobytes around it.
 local function announce(keys)
   local channel = string.gsub(keys[1], ':fence$', ':changes')
-  redis.call('SPUBLISH', channel, string.match(keys[2], ':deal:(.+)$'))
+  if redis.call('PUBSUB', 'SHARDNUMSUB', channel)[2] > 0 then
+    redis.call('SPUBLISH', channel, string.match(keys[2], ':deal:(.+)$'))
+  end
 end
 
 -- Puts a deal that is not there yet, unarmed: nobody can claim. One that is there stays as it is.
