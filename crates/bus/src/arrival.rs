@@ -70,10 +70,10 @@ pub async fn is_past(pool: &Pool, tag: Tag, place: Position) -> Result<bool, Fai
     Ok(place.entry == EntryId::default() || progress >= place)
 }
 
-/// Whether an event is parked whose parking key begins like this.
+/// Whether an event is parked whose parking key begins like this, or an entry of this tag's journal, which may be about anything.
 ///
 /// # Errors
 /// PostgreSQL cannot be reached.
-pub async fn is_parked(pool: &Pool, prefix: &str) -> Result<bool, Failure> {
-    parked::begins_with(pool, prefix).await
+pub async fn is_parked(pool: &Pool, service: &str, tag: Tag, prefix: &str) -> Result<bool, Failure> {
+    parked::any_of(pool, service, tag, prefix).await
 }

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::event::{Event, Unreadable};
 use crate::journal::{Entry, Keys, Position, TAGS, Tag};
 use crate::lease::Lease;
+use crate::postgres::parked;
 use crate::producer::Producer;
 
 /// Pause after a fault before everything is begun anew.
@@ -110,7 +111,7 @@ struct Turn<'a> {
 impl Relay {
     /// Under which name the relay parks entries that cannot be read.
     fn parking_name(&self) -> String {
-        format!("{}.relay", self.service)
+        parked::relay_name(self.service)
     }
 
     /// Relays until told to stop. A fault ends one turn: producer and lease are given up, and everything begins anew at

@@ -67,8 +67,9 @@ async fn deal_that_is_over(pool: &Pool, deals: &Deals, deal_id: &DealId) -> Resu
 /// Whether all that Redis knows of the deal has taken effect.
 async fn has_arrived(pool: &Pool, deal_id: &DealId, course: &Course) -> Result<bool, Error<Refusal>> {
     let last = Position { epoch: course.epoch, entry: course.entry };
-    if !arrival::is_past(pool, Tag::of(deal_id.as_str()), last).await?
-        || arrival::is_parked(pool, &format!("{deal_id}-")).await?
+    let tag = Tag::of(deal_id.as_str());
+    if !arrival::is_past(pool, tag, last).await?
+        || arrival::is_parked(pool, crate::SERVICE, tag, &format!("{deal_id}-")).await?
     {
         return Ok(false);
     }

@@ -32,7 +32,9 @@ async fn standing(pool: &Pool, deals: &Deals, row: Row) -> Result<Deal, Error<Re
     let course = match deals.look(&row.wish.deal_id).await? {
         Answer::Found(course) => Some(course),
         Answer::Archived => archived_course(pool, &row).await?,
-        Answer::Missing if fate(pool, &row.wish.deal_id).await? == Fate::Archived => archived_course(pool, &row).await?,
+        Answer::Missing if fate(pool, &row.wish.deal_id).await? == Fate::Archived => {
+            archived_course(pool, &row).await?
+        }
         Answer::Frozen | Answer::Missing => None,
     };
     Ok(Deal { wish: row.wish, course })

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 
 use kit::postgres::{Failure, Pool, Tx};
 
+use crate::journal::Tag;
+
 /// An event to park.
 #[derive(Debug, Clone)]
 pub(crate) struct Parked {
@@ -104,11 +106,19 @@ pub(crate) async fn count(tx: &mut Tx, consumer: &str) -> Result<i64, Failure> {
         .await?)
 }
 
-/// Whether anything is parked under a key that begins like this.
-pub(crate) async fn begins_with(pool: &Pool, prefix: &str) -> Result<bool, Failure> {
+/// Under which name the relay of a service parks entries of its journals that cannot be read.
+pub(crate) fn relay_name(service: &str) -> String {
+    format!("{service}.relay")
+}
+
+/// Whether an event is parked whose key begins like this, or an entry of this tag's journal, which may be about anything.
+pub(crate) async fn any_of(pool: &Pool, service: &str, tag: Tag, prefix: &str) -> Result<bool, Failure> {
     Ok(sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM parked WHERE starts_with(parking_key, $1)) AS "exists!""#,
-        prefix
+        r#"SELECT EXISTS (SELECT FROM parked
+             WHERE starts_with(parking_key, $1) OR (consumer = $2 AND partition = $3)) AS "exists!""#,
+        prefix,
+        relay_name(service),
+        i32::from(tag.number()),
     )
     .fetch_one(pool)
     .await?)
