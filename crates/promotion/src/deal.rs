@@ -67,7 +67,8 @@ pub struct Terms {
     pub prize: Prize,
 }
 
-/// What is to change of what was ordered: all of it, or nothing.
+/// What is to change of what was ordered: all of it, or nothing. The title stands in PostgreSQL alone and follows what Redis
+/// decides; of everything else Redis decides by its own record (`deal.lua`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Patch {

@@ -44,6 +44,7 @@ impl Stores<'_> {
         match find::known(self.pool, &deal_id, answer, Refusal::CouponNotFound).await? {
             Some(Ok(holding)) => Ok(self.changed(deal_id, user, holding)),
             Some(Err(unfit)) => Err(refusal(unfit)),
+            // As `coupon.lua` decides, of coupons that are all over.
             None => {
                 let coupon = self.archived(&deal_id, rank, Some(&user)).await?;
                 match coupon.state {
@@ -113,12 +114,7 @@ impl Stores<'_> {
 
 fn refusal(unfit: Unfit) -> Error<Refusal> {
     match unfit {
-        Unfit::NotFound => Refusal::CouponNotFound.into(),
-        Unfit::NotOwner => Refusal::NotOwner.into(),
-        Unfit::Returned => Refusal::CouponReturned.into(),
-        Unfit::Redeemed => Refusal::CouponRedeemed.into(),
-        Unfit::Expired => Refusal::CouponExpired.into(),
-        Unfit::OtherOrder => Refusal::CouponOtherOrder.into(),
+        Unfit::Refused(refusal) => refusal.into(),
         Unfit::Full => Error::Overloaded { retry_after: FULL_RETRY },
     }
 }

@@ -115,20 +115,15 @@ impl Deals {
     pub async fn archive(&self, deal_id: &DealId, entry: EntryId) -> Result<Answer<Archival>, CallError> {
         let args = values(vec![entry.to_string()]);
         let reply = self.call("promotion_archive_3", deal_id, &["deal", "held", "seats", "used"], args).await?;
-        Ok(match reply.or_no(|_| Some(()))? {
-            Answer::Found(Ok(())) => Answer::Found(Archival::Done),
-            Answer::Found(Err(_)) => Answer::Found(Archival::NotNow),
-            Answer::Frozen => Answer::Frozen,
-            Answer::Missing => Answer::Missing,
-            Answer::Archived => Answer::Archived,
-        })
+        let answer = reply.or_no(reply::nothing, |_| Some(()))?;
+        Ok(answer.map(|done| if done.is_ok() { Archival::Done } else { Archival::NotNow }))
     }
 
     /// What one user holds.
     pub async fn find(&self, deal_id: &DealId, user: &UserId) -> Result<Answer<Result<Holding, Unfit>>, CallError> {
         let args = vec![Value::from(user.as_str())];
         let reply = self.call("promotion_find_3", deal_id, &["deal", "held", "seats", "used"], args).await?;
-        reply.or_unfit(Reply::holding)
+        reply.or_no(reply::unfit, Reply::holding)
     }
 
     /// Uses a coupon for an order.
@@ -141,7 +136,7 @@ impl Deals {
     ) -> Result<Answer<Result<Holding, Unfit>>, CallError> {
         let (rank, limit) = (rank.to_string(), JOURNAL_LIMIT.to_string());
         let args = [deal_id.as_str(), user.as_str(), &rank, order.as_str(), trace, &limit];
-        self.coupon("promotion_redeem_3", deal_id, &args).await?.or_unfit(Reply::holding)
+        self.coupon("promotion_redeem_3", deal_id, &args).await?.or_no(reply::unfit, Reply::holding)
     }
 
     /// Takes a coupon back from an order, which can never redeem it afterwards.
@@ -152,7 +147,7 @@ impl Deals {
         trace: &str,
     ) -> Result<Answer<Result<(), Unfit>>, CallError> {
         let args = [deal_id.as_str(), &rank.to_string(), order.as_str(), trace];
-        self.coupon("promotion_restore_3", deal_id, &args).await?.or_unfit(|_| Some(()))
+        self.coupon("promotion_restore_3", deal_id, &args).await?.or_no(reply::unfit, |_| Some(()))
     }
 
     /// Gives a coupon back.
@@ -163,7 +158,7 @@ impl Deals {
         trace: &str,
     ) -> Result<Answer<Result<Holding, Unfit>>, CallError> {
         let args = [deal_id.as_str(), user.as_str(), &rank.to_string(), trace];
-        self.coupon("promotion_return_3", deal_id, &args).await?.or_unfit(Reply::holding)
+        self.coupon("promotion_return_3", deal_id, &args).await?.or_no(reply::unfit, Reply::holding)
     }
 
     /// Who won a deal; nothing where it is not sold out, or has more than 50,000 holders.
@@ -237,11 +232,11 @@ impl Deals {
         &self,
         function: &'static str,
         deal_id: &DealId,
-        rooms: &[&str],
+        kinds: &[&str],
         args: Vec<Value>,
     ) -> Result<Reply, CallError> {
         let tag = Tag::of(deal_id.as_str());
-        Ok(Reply::new(self.lane(tag).call(function, self.keys(deal_id, rooms), args).await?))
+        Ok(Reply::new(self.lane(tag).call(function, self.keys(deal_id, kinds), args).await?))
     }
 
     /// A tag is always on the same lane, and so is each of its deals.
@@ -249,11 +244,11 @@ impl Deals {
         self.redis.lane(u64::from(tag.number()))
     }
 
-    fn keys(&self, deal_id: &DealId, rooms: &[&str]) -> Vec<String> {
+    fn keys(&self, deal_id: &DealId, kinds: &[&str]) -> Vec<String> {
         let tag = Tag::of(deal_id.as_str());
-        let mut keys = Vec::with_capacity(rooms.len() + 2);
+        let mut keys = Vec::with_capacity(kinds.len() + 2);
         keys.push(self.keys.fence(tag));
-        keys.extend(rooms.iter().map(|room| self.keys.key(tag, format_args!("{room}:{deal_id}"))));
+        keys.extend(kinds.iter().map(|kind| self.keys.key(tag, format_args!("{kind}:{deal_id}"))));
         keys
     }
 }

@@ -80,6 +80,7 @@ pub async fn update(pool: &Pool, deals: &Deals, deal_id: &DealId, patch: &Patch)
 pub async fn close(pool: &Pool, deals: &Deals, deal_id: &DealId) -> Result<Deal, Error<Refusal>> {
     let patch = Patch { close: true, ..Patch::default() };
     match update(pool, deals, deal_id, &patch).await {
+        // Redis closes what is over already once more; only of an archived deal nothing can be said.
         Err(Error::Refused(Refusal::DealOver)) => find::deal(pool, deals, deal_id).await,
         closed => closed,
     }

@@ -10,7 +10,7 @@ use fred::types::cluster::ClusterRouting;
 /// A library of functions: its name carries its version, and so does the name of every function in it.
 #[derive(Debug, Clone, Copy)]
 pub struct Library {
-    /// `promotion_2`.
+    /// As in `promotion_3`.
     pub name: &'static str,
     /// What stands behind the `#!lua` line, joined in this order.
     pub sources: &'static [&'static str],

@@ -1,4 +1,5 @@
-//! What a coupon is worth.
+//! What a coupon is worth. Its JSON stands in Redis: `held.lua` reads how long a coupon is valid out of it, and `deal.lua`
+//! compares it as text.
 
 use kit::error::Invalid;
 use serde::{Deserialize, Serialize};

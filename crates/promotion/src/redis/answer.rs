@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::coupon::{Grant, State};
-use crate::deal::Terms;
+use crate::deal::{Refusal, Terms};
 
 /// What Redis said of a deal.
 #[derive(Debug)]
@@ -16,6 +16,18 @@ pub enum Answer<T> {
     Missing,
     /// Every coupon of the deal is over: PostgreSQL has all of it.
     Archived,
+}
+
+impl<T> Answer<T> {
+    /// The same answer, with something else found.
+    pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> Answer<U> {
+        match self {
+            Self::Found(found) => Answer::Found(change(found)),
+            Self::Frozen => Answer::Frozen,
+            Self::Missing => Answer::Missing,
+            Self::Archived => Answer::Archived,
+        }
+    }
 }
 
 /// What became of a batch of claims.
@@ -76,21 +88,11 @@ pub struct Holding {
 }
 
 /// Why a coupon is not to be had so. Nothing happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unfit {
-    /// Nobody ever had this rank, or this user has none.
-    NotFound,
-    /// Somebody else holds this rank.
-    NotOwner,
-    /// It was given back.
-    Returned,
-    /// Another order has redeemed it.
-    Redeemed,
-    /// Its time is over.
-    Expired,
-    /// This order has restored it; or, of a restore: another order has redeemed it.
-    OtherOrder,
-    /// The journal is full, or too many orders have tried this coupon.
+    /// It is not, and will not be.
+    Refused(Refusal),
+    /// The journal is full, or so many orders have tried this coupon that no other may.
     Full,
 }
 

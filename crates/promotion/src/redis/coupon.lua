@@ -5,7 +5,7 @@
 --       { "ARCHIVED", now } or { "MISSING", now }
 
 -- How many orders may try one coupon: each leaves a mark.
-local ORDERS = 1000
+local ORDERS_MOST = 1000
 
 -- The coupon of this rank, if this user holds it; or why not.
 local function held_by(keys, user, rank)
@@ -43,10 +43,10 @@ end
 
 -- Whether one more order may try this rank.
 local function has_room(keys, rank)
-  return tonumber(redis.call('HGET', keys[5], rank .. '/') or '0') < ORDERS
+  return tonumber(redis.call('HGET', keys[5], rank .. '/') or '0') < ORDERS_MOST
 end
 
--- Why an order may not have a coupon, or nil.
+-- Why an order may not have a coupon, or nil. (redeem.rs decides the same of a deal that is archived.)
 local function redeem_refusal(keys, args, tag, terms, held, used)
   if held.gone then return 'COUPON_RETURNED' end
   if used.order ~= '' then return 'COUPON_REDEEMED' end

@@ -2,7 +2,8 @@
 --
 -- held (KEYS 3):  user -> "<sign><rank>:<seat>:<milliseconds>", with the sign
 --                  ""   issued
---                  "0"  once redeemed: `used` has more of it. (Functions of before read the same rank, and give it back to nobody.)
+--                  "0"  once redeemed: `used` has more of it. (Functions of before read the same rank, and give it back
+--                       to nobody.)
 --                  "-"  given back
 -- used (KEYS 5):  "<rank>" -> "<version>:<order>:<user>", from the first order on that redeemed it; no order: it was restored
 --                "<rank>/<order>" -> "1", an order that has restored it, or came to restore it before it redeemed it
@@ -25,8 +26,9 @@ local function write_used(keys, rank, used)
   redis.call('HSET', keys[5], rank, string.format('%d:%s:%s', used.version, used.order, used.user))
 end
 
--- Whether a coupon that was claimed at an instant is over.
+-- Whether a coupon that was claimed at an instant is over. The terms are what prize.rs writes.
 local function is_expired(terms, at, now)
-  local seconds = cjson.decode(terms).prize.discount.valid_for_seconds
+  local discount = cjson.decode(terms).prize.discount
+  local seconds = discount and discount.valid_for_seconds
   return type(seconds) == 'number' and tonumber(at) + seconds * 1000 <= now
 end

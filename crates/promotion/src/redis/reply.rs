@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use fred::error::{Error as RedisError, ErrorKind};
 use fred::types::Value;
+use kit::error::Refusal as _;
 use kit::redis::CallError;
 
 use super::{Answer, Claimed, Held, Holding, Kept, Outcome, Rounds, Sold, Unfit};
 use crate::coupon::{Grant, State};
-use crate::deal::{Course, Decision, Updated};
+use crate::deal::{Course, Decision, Refusal, Updated};
 
 /// The field that keeps a hash of holders alive while there are none.
 const NOBODY: &str = ":";
@@ -85,46 +86,31 @@ impl Reply {
         Some(Updated { decision, stock, opens_ms, closes_ms, pass_required, terms })
     }
 
-    /// Besides the usual, "NO" and why.
-    pub(super) fn or_no<T>(
+    /// Besides the usual, "NO" and why, in the words that `no` reads.
+    pub(super) fn or_no<T, N>(
         self,
+        no: impl FnOnce(&str) -> Option<N>,
         rest: impl FnOnce(&mut Self) -> Option<T>,
-    ) -> Result<Answer<Result<T, String>>, CallError> {
+    ) -> Result<Answer<Result<T, N>>, CallError> {
         let mut parts = self.parts.as_slice().iter().map(Value::as_str);
-        if let (Some(Some(no)), Some(Some(why))) = (parts.next(), parts.next())
-            && no == "NO"
+        if let (Some(Some(said)), Some(Some(why))) = (parts.next(), parts.next())
+            && said == "NO"
         {
-            return Ok(Answer::Found(Err(why.into_owned())));
+            return no(&why).map(|no| Answer::Found(Err(no))).ok_or_else(another_shape);
         }
         drop(parts);
         self.answer(|reply| rest(reply).map(Ok))
     }
 
-    /// Besides the usual, "NO" and why a coupon is not to be had so.
-    pub(super) fn or_unfit<T>(
-        self,
-        rest: impl FnOnce(&mut Self) -> Option<T>,
-    ) -> Result<Answer<Result<T, Unfit>>, CallError> {
-        Ok(match self.or_no(rest)? {
-            Answer::Found(Ok(found)) => Answer::Found(Ok(found)),
-            Answer::Found(Err(why)) => Answer::Found(Err(unfit(&why).ok_or_else(another_shape)?)),
-            Answer::Frozen => Answer::Frozen,
-            Answer::Missing => Answer::Missing,
-            Answer::Archived => Answer::Archived,
-        })
-    }
-
     /// Besides the usual, "NO" where there is nothing to remember.
     pub(super) fn sold(self) -> Result<Answer<Option<Sold>>, CallError> {
-        if self.parts.as_slice().first().and_then(Value::as_str).as_deref() == Some("NO") {
-            return Ok(Answer::Found(None));
-        }
-        self.answer(|reply| {
+        let answer = self.or_no(nothing, |reply| {
             let (now_ms, round, sequence) = (reply.number()?, reply.number()?, reply.number()?);
             let (closes_ms, terms) = (reply.number()?, serde_json::from_str(&reply.text()?).ok()?);
             let holders = reply.holders()?;
-            Some(Some(Sold { now_ms, round, sequence, closes_ms, terms, holders }))
-        })
+            Some(Sold { now_ms, round, sequence, closes_ms, terms, holders })
+        })?;
+        Ok(answer.map(Result::ok))
     }
 
     /// A page of holders, and where the next one begins.
@@ -180,18 +166,26 @@ impl Reply {
     }
 }
 
-/// The reasons of `coupon.lua`.
-fn unfit(why: &str) -> Option<Unfit> {
-    Some(match why {
-        "COUPON_NOT_FOUND" => Unfit::NotFound,
-        "NOT_OWNER" => Unfit::NotOwner,
-        "COUPON_RETURNED" => Unfit::Returned,
-        "COUPON_REDEEMED" => Unfit::Redeemed,
-        "COUPON_EXPIRED" => Unfit::Expired,
-        "COUPON_OTHER_ORDER" => Unfit::OtherOrder,
-        "FULL" => Unfit::Full,
-        _ => return None,
-    })
+/// Whatever is said, nothing comes of it.
+#[expect(clippy::unnecessary_wraps, reason = "every word is understood")]
+pub(super) fn nothing(_why: &str) -> Option<()> {
+    Some(())
+}
+
+/// The words of `coupon.lua`: those of the refusals, and one for a lack of room.
+pub(super) fn unfit(why: &str) -> Option<Unfit> {
+    if why == "FULL" {
+        return Some(Unfit::Full);
+    }
+    let refusals = [
+        Refusal::CouponNotFound,
+        Refusal::NotOwner,
+        Refusal::CouponReturned,
+        Refusal::CouponRedeemed,
+        Refusal::CouponExpired,
+        Refusal::CouponOtherOrder,
+    ];
+    refusals.into_iter().find(|refusal| refusal.reason() == why).map(Unfit::Refused)
 }
 
 fn another_shape() -> CallError {

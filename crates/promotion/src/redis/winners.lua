@@ -11,10 +11,10 @@ local function winners(keys, args, tag)
   local row = redis.call('HMGET', keys[2], 'stock', 'seats', 'round', 'sequence', 'closes', 'terms', 'frozen', 'closed')
   local free = tonumber(redis.call('HGET', keys[4], 'free'))
   if tonumber(row[2]) - free < tonumber(row[1]) or row[7] == '1' or row[8] ~= '' or tag.now >= tonumber(row[5]) then
-    return { 'NO', 'not sold out' }
+    return { 'NO', 'NOT_SOLD_OUT' }
   end
   if redis.call('HLEN', keys[3]) > tonumber(args[1]) then
-    return { 'NO', 'too many holders' }
+    return { 'NO', 'TOO_MANY_HOLDERS' }
   end
   local reply = { 'OK', tag.now, row[3], row[4], row[5], row[6] }
   for _, part in ipairs(redis.call('HGETALL', keys[3])) do

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use promotion::deal::{Decision, Patch};
+use promotion::deal::{Decision, Patch, Refusal};
 use promotion::redis::Unfit;
 
 /// A deal, by its rules.
@@ -99,10 +99,10 @@ impl Model {
         let share = self.held_by(user, rank)?;
         if !share.returned {
             if share.order.is_some() {
-                return Err(Unfit::Redeemed);
+                return Err(Unfit::Refused(Refusal::CouponRedeemed));
             }
             if expired {
-                return Err(Unfit::Expired);
+                return Err(Unfit::Refused(Refusal::CouponExpired));
             }
             share.returned = true;
             share.version += 1;
@@ -119,11 +119,11 @@ impl Model {
         let (expired, barred) = (self.is_expired(user, now_ms), self.barred.contains(&(rank, order)));
         let share = self.held_by(user, rank)?;
         match share.order {
-            _ if share.returned => Err(Unfit::Returned),
+            _ if share.returned => Err(Unfit::Refused(Refusal::CouponReturned)),
             Some(other) if other == order => Ok(()),
-            Some(_) => Err(Unfit::Redeemed),
-            None if expired => Err(Unfit::Expired),
-            None if barred => Err(Unfit::OtherOrder),
+            Some(_) => Err(Unfit::Refused(Refusal::CouponRedeemed)),
+            None if expired => Err(Unfit::Refused(Refusal::CouponExpired)),
+            None if barred => Err(Unfit::Refused(Refusal::CouponOtherOrder)),
             None => {
                 share.order = Some(order);
                 share.version += 1;
@@ -135,7 +135,7 @@ impl Model {
     /// An order undoes its use of a coupon, also before it has used it.
     pub fn restore(&mut self, rank: i64, order: u8) -> Result<(), Unfit> {
         if rank > self.issued {
-            return Err(Unfit::NotFound);
+            return Err(Unfit::Refused(Refusal::CouponNotFound));
         }
         self.barred.insert((rank, order));
         let share = self.held.values_mut().find(|share| share.rank == rank).unwrap();
@@ -145,7 +145,7 @@ impl Model {
                 share.version += 1;
                 Ok(())
             }
-            Some(_) => Err(Unfit::OtherOrder),
+            Some(_) => Err(Unfit::Refused(Refusal::CouponOtherOrder)),
             None => Ok(()),
         }
     }
@@ -154,8 +154,8 @@ impl Model {
         let issued = self.issued;
         match self.held.get_mut(&user) {
             Some(share) if share.rank == rank => Ok(share),
-            Some(_) | None if rank <= issued => Err(Unfit::NotOwner),
-            Some(_) | None => Err(Unfit::NotFound),
+            Some(_) | None if rank <= issued => Err(Unfit::Refused(Refusal::NotOwner)),
+            Some(_) | None => Err(Unfit::Refused(Refusal::CouponNotFound)),
         }
     }
 
