@@ -60,9 +60,10 @@ impl Coupons {
         let (size, state) = (size(asked.page_size)?, request::coupon_state(asked.state)?);
         let mut page = Self { of, state, after: None, size };
         if let Some(place) = after::<Place>(&page.list(), &asked.page_token)? {
-            DealId::parse(&place.deal_id).map_err(|_| foreign())?;
-            let nanos = i128::from(place.claimed_at_us.max(0)) * 1_000;
-            let claimed_at = OffsetDateTime::from_unix_timestamp_nanos(nanos).map_err(|_| foreign())?;
+            let claimed_at = stands(&place.deal_id, place.claimed_at_us)?;
+            if place.rank < 1 {
+                return Err(foreign());
+            }
             page.after = Some(coupons::After { claimed_at, deal_id: place.deal_id, rank: place.rank });
         }
         Ok(page)
@@ -100,7 +101,7 @@ impl Deals {
         let mut page = Self { venue_id, state: request::deal_state(asked.state)?, after: None, size };
         page.after = after(&page.list(), &asked.page_token)?;
         if let Some(place) = &page.after {
-            DealId::parse(&place.deal_id).map_err(|_| foreign())?;
+            stands(&place.deal_id, place.created_us)?;
         }
         Ok(page)
     }
@@ -138,6 +139,14 @@ fn after<T: DeserializeOwned>(list: &str, token: &str) -> Result<Option<T>, Inva
     let bytes = BASE64.decode(token).map_err(|_| foreign())?;
     let cursor: Cursor<T> = serde_json::from_slice(&bytes).map_err(|_| foreign())?;
     if cursor.list == list { Ok(Some(cursor.last)) } else { Err(foreign()) }
+}
+
+/// Whether a list can have such a place, and when that was. A token is only as true as whoever sends it, and PostgreSQL has no
+/// answer to an instant that it does not know.
+fn stands(deal_id: &str, micros: i64) -> Result<OffsetDateTime, Invalid> {
+    DealId::parse(deal_id).map_err(|_| foreign())?;
+    let micros = u64::try_from(micros).map_err(|_| foreign())?;
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).map_err(|_| foreign())
 }
 
 fn foreign() -> Invalid {
