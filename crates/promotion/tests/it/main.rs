@@ -6,6 +6,7 @@ mod shelf;
 
 mod archive;
 mod audit;
+mod bad_input;
 mod bounds;
 mod change;
 mod claim;

@@ -67,6 +67,11 @@ impl Service {
         self.ground
     }
 
+    /// Where it answers gRPC.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.process.grpc_addr())
+    }
+
     /// Creates a deal that is open, and returns its name.
     pub async fn deal(&mut self, deal_id: &str, stock: i64) -> String {
         let asked = pb::CreateDealRequest { deal: Some(deal(deal_id, stock)), request_id: String::new() };
