@@ -129,6 +129,11 @@ impl Crowd {
         self.entries.lock().unwrap().len()
     }
 
+    /// How often the same claim had to be sent, at most.
+    pub fn most_attempts(&self) -> u32 {
+        self.entries.lock().unwrap().iter().map(|entry| entry.attempt).max().unwrap_or_default()
+    }
+
     /// Rank, and whether it was his before, of every yes that this user was told.
     pub fn told(&self, user: &str) -> Vec<(i64, bool)> {
         let entries = self.entries.lock().unwrap();

@@ -14,5 +14,6 @@ mod operate;
 mod repeats;
 mod replay;
 mod returns;
+mod rolling;
 mod sentences;
 mod survive;
