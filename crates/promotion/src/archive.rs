@@ -64,7 +64,8 @@ async fn deal_that_is_over(pool: &Pool, deals: &Deals, deal_id: &DealId) -> Resu
     }
 }
 
-/// Whether all that Redis knows of the deal has taken effect.
+/// Whether all that Redis knows of the deal has taken effect, and each of its coupons is over: one that was on its way when the
+/// page was read may be alive.
 async fn has_arrived(pool: &Pool, deal_id: &DealId, course: &Course) -> Result<bool, Error<Refusal>> {
     let last = Position { epoch: course.epoch, entry: course.entry };
     let tag = Tag::of(deal_id.as_str());
@@ -73,6 +74,6 @@ async fn has_arrived(pool: &Pool, deal_id: &DealId, course: &Course) -> Result<b
     {
         return Ok(false);
     }
-    let arrived = rows::arrived(pool, deal_id).await?;
-    Ok((arrived.issued, arrived.live, arrived.inferred) == (course.issued, course.live, 0))
+    let arrived = rows::arrived(pool, deal_id, course.now_ms).await?;
+    Ok((arrived.issued, arrived.live, arrived.inferred, arrived.usable) == (course.issued, course.live, 0, 0))
 }

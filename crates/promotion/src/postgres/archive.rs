@@ -23,6 +23,8 @@ pub struct Arrived {
     pub live: i64,
     /// Those whose return is known only from who sits on their seat.
     pub inferred: i64,
+    /// Those that are alive and have not expired.
+    pub usable: i64,
 }
 
 /// Closed deals after `after`, in the order of their names. Later ranks expire later: the last one that is alive tells of all.
@@ -44,14 +46,16 @@ pub async fn closed(pool: &Pool, after: &str, limit: i64) -> Result<Vec<Closed>,
     Ok(rows.into_iter().filter_map(|row| closed(row.deal_id, row.over)).collect())
 }
 
-/// How much of a deal has arrived.
-pub async fn arrived(pool: &Pool, deal_id: &DealId) -> Result<Arrived, Failure> {
+/// How much of a deal has arrived. A coupon has expired when it has by the clock of Redis, which said `now_ms`, and by this one.
+pub async fn arrived(pool: &Pool, deal_id: &DealId, now_ms: i64) -> Result<Arrived, Failure> {
     Ok(sqlx::query_as!(
         Arrived,
         r#"SELECT count(*) AS "issued!", count(*) FILTER (WHERE state <> 'RETURNED') AS "live!",
-             count(*) FILTER (WHERE inferred) AS "inferred!"
+             count(*) FILTER (WHERE inferred) AS "inferred!",
+             count(*) FILTER (WHERE state <> 'RETURNED' AND coalesce(expires_at > least($2, clock_timestamp()), true)) AS "usable!"
            FROM promotion.coupon WHERE deal_id = $1"#,
         deal_id.as_str(),
+        kit::clock::from_millis(now_ms),
     )
     .fetch_one(pool)
     .await?)

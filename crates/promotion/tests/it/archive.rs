@@ -136,3 +136,41 @@ async fn what_has_not_arrived_stays() {
     service.archived("lunch").await;
     service.end().await;
 }
+
+/// A coupon that was on its way when the deal was seen as over arrives before the deal is looked at.
+#[tokio::test]
+async fn what_arrives_late_and_is_not_over_stays() {
+    let mut service = Service::start("archive-late").await;
+    let mut admin = sqlx::PgConnection::connect(service.ground.admin_url().expose()).await.unwrap();
+    let mut reads = sqlx::PgConnection::connect(service.ground.admin_url().expose()).await.unwrap();
+    // "first" is looked at before "lunch", and is over later.
+    for (deal_id, seconds) in [("first", 4), ("lunch", 3)] {
+        let short = pb::Deal { closes_at: Some(later(seconds)), ..deal(deal_id, 5) };
+        let asked = pb::CreateDealRequest { deal: Some(short), request_id: String::new() };
+        service.client.create_deal(asked).await.unwrap();
+    }
+    // Nothing arrives, and the archive waits at the first deal, with a page of both in hand.
+    let mut first = admin.begin().await.unwrap();
+    sqlx::raw_sql("SELECT FROM promotion.deal WHERE deal_id = 'first' FOR UPDATE").execute(&mut *first).await.unwrap();
+    let mut other = sqlx::PgConnection::connect(service.ground.admin_url().expose()).await.unwrap();
+    let mut coupons = other.begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE promotion.coupon IN EXCLUSIVE MODE").execute(&mut *coupons).await.unwrap();
+    service.claim("lunch", "ann").await.unwrap();
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+                 AND query LIKE 'UPDATE promotion.deal SET course%'";
+    let deadline = Instant::now() + LEAVES;
+    while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut reads).await.unwrap() == 0 {
+        assert!(Instant::now() < deadline, "the archive does not come to the first deal");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    coupons.rollback().await.unwrap();
+    service.arrived("lunch", 1).await;
+    first.rollback().await.unwrap();
+    service.archived("first").await;
+    // A page later both have been looked at once more.
+    service.deal("other", 5).await;
+    service.close_deal("other").await.unwrap();
+    service.archived("other").await;
+    assert_eq!(service.redeem("lunch-1", "ann", "o1").await.unwrap().state(), pb::CouponState::Redeemed);
+    service.end().await;
+}
