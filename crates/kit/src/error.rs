@@ -9,7 +9,7 @@ use std::time::Duration;
 mod status;
 mod throttle;
 
-pub(crate) use status::{internal, overloaded, unavailable};
+pub(crate) use status::{field, internal, overloaded, unavailable};
 
 /// A gRPC status code.
 pub type Code = tonic::Code;

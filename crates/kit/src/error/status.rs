@@ -82,7 +82,8 @@ fn refused<R: Refusal>(refusal: &R) -> Status {
     Status::with_error_details(refusal.code(), refusal.message(), details)
 }
 
-fn field(domain: &'static str, invalid: Invalid) -> Status {
+/// The request is not one that could be answered.
+pub(crate) fn field(domain: &'static str, invalid: Invalid) -> Status {
     let mut details = reason(domain, INVALID_FIELD, []);
     let message = invalid.to_string();
     details.add_bad_request_violation(invalid.field, invalid.description);

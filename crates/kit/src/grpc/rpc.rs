@@ -5,7 +5,7 @@
 use super::answer::{Answer, Tally};
 use super::deadline::Deadline;
 use super::method::{Method, Methods};
-use crate::error::{self, Fault};
+use crate::error::{self, Code, Fault, Invalid};
 use crate::telemetry;
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
@@ -92,7 +92,7 @@ impl hyper::service::Service<Request<Incoming>> for Rpcs {
         let deadline = Deadline::of(request.headers(), LONGEST);
         let called = self.routes.clone().call(request);
         let answer = async move {
-            let response = in_time(method, deadline, called).await;
+            let response = readable(method, in_time(method, deadline, called).await);
             drop(seat);
             Ok(Answer::to(response, tally, leaving))
         };
@@ -140,6 +140,18 @@ where
             let fault = Fault::new(format!("{} did not answer by its deadline", method.name));
             error::unavailable(method.domain, &fault).into_http()
         }
+    }
+}
+
+/// A request that is too long, or no message of its method, never comes to a handler: tonic answers it, without a reason, and
+/// mostly as a defect of ours. It is a field that is not as it should be: the request itself.
+fn readable(method: &'static Method, response: Response<Body>) -> Response<Body> {
+    match Status::from_header_map(response.headers()) {
+        Some(status) if status.details().is_empty() && matches!(status.code(), Code::Internal | Code::OutOfRange) => {
+            let why = format!("cannot be read: {}", status.message());
+            error::field(method.domain, Invalid::new("request", why)).into_http()
+        }
+        Some(_) | None => response,
     }
 }
 
