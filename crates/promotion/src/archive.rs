@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use bus::arrival;
 use bus::journal::{Position, Tag};
+use kit::boot::{Process, Stage};
 use kit::error::Error;
 use kit::postgres::Pool;
-use tokio_util::sync::CancellationToken;
 
 use crate::deal::{Course, DealId, Refusal};
 use crate::postgres::archive as rows;
@@ -21,16 +21,19 @@ const TURN_EVERY: Duration = Duration::from_secs(5);
 /// Deals looked at in one turn.
 const PAGE: i64 = 100;
 
-/// Archives what is over: page after page, one each turn, until told to stop. Several processes may do it at once.
-pub async fn run(pool: Pool, deals: Deals, told: CancellationToken) -> anyhow::Result<()> {
-    let mut after = String::new();
-    while told.run_until_cancelled(tokio::time::sleep(TURN_EVERY)).await.is_some() {
-        match turn(&pool, &deals, &after).await {
-            Ok(last) => after = last.unwrap_or_default(),
-            Err(error) => tracing::warn!(cause = error.chain(), "deals cannot be archived now"),
+/// Starts to archive what is over: page after page, one each turn, until told to stop. Several processes may do it at once.
+pub fn spawn(process: &Process, pool: &Pool, deals: &Deals) {
+    let (pool, deals) = (pool.clone(), deals.clone());
+    process.spawn(Stage::Work, "archive", |told| async move {
+        let mut after = String::new();
+        while told.run_until_cancelled(tokio::time::sleep(TURN_EVERY)).await.is_some() {
+            match turn(&pool, &deals, &after).await {
+                Ok(last) => after = last.unwrap_or_default(),
+                Err(error) => tracing::warn!(cause = error.chain(), "deals cannot be archived now"),
+            }
         }
-    }
-    Ok(())
+        Ok(())
+    });
 }
 
 /// One page. The name of its last deal, if there was any.
@@ -69,6 +72,7 @@ async fn deal_that_is_over(pool: &Pool, deals: &Deals, deal_id: &DealId) -> Resu
 async fn has_arrived(pool: &Pool, deal_id: &DealId, course: &Course) -> Result<bool, Error<Refusal>> {
     let last = Position { epoch: course.epoch, entry: course.entry };
     let tag = Tag::of(deal_id.as_str());
+    // The name of another deal may begin with this one and a "-": then this one waits for that, and no harm is done.
     if !arrival::is_past(pool, tag, last).await?
         || arrival::is_parked(pool, crate::SERVICE, tag, &format!("{deal_id}-")).await?
     {

@@ -14,7 +14,7 @@ use kit::redis::Redis;
 
 use crate::deal::DealId;
 use crate::postgres::deal::Fate;
-use crate::postgres::{coupon, deal};
+use crate::postgres::{coupon, deal, list};
 use crate::redis::{Answer, Deals};
 use judge::Snapshot;
 
@@ -53,7 +53,9 @@ pub async fn run(servers: &Servers, only: Option<DealId>) -> anyhow::Result<Repo
         None => auditor.look_at_all(&mut report).await?,
     }
     for (consumer, count) in arrival::parked(&auditor.pool).await? {
-        report.violations.push(format!("{count} events of the consumer {consumer} are parked (I10)"));
+        report.violations.push(format!(
+            "{count} events of the consumer {consumer} are parked: table promotion.parked says which and why (I10)"
+        ));
     }
     auditor.redis.close().await;
     Ok(report)
@@ -72,7 +74,7 @@ impl Auditor {
     async fn look_at_all(&self, report: &mut Report) -> anyhow::Result<()> {
         let mut after = String::new();
         loop {
-            let names = deal::names(&self.pool, &after, PAGE).await?;
+            let names = list::names(&self.pool, &after, PAGE).await?;
             let Some(last) = names.last() else { return Ok(()) };
             after = last.to_string();
             for deal_id in &names {

@@ -4,6 +4,7 @@ use kit::error::Invalid;
 use time::{Duration, OffsetDateTime};
 
 use crate::deal::{DealId, Prize, Terms, UserId};
+use crate::place::Place;
 
 /// A coupon as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +91,12 @@ impl Coupon {
     #[must_use]
     pub fn id(&self) -> String {
         format!("{}-{}", self.deal_id, self.rank)
+    }
+
+    /// Where it stands in a list.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place::new(self.claimed_at, &self.deal_id, self.rank)
     }
 
     /// Its state at `now`.

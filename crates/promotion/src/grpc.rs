@@ -193,8 +193,7 @@ impl PromotionService for Promotion {
     ) -> Result<Response<pb::ListCouponsResponse>, Status> {
         answer(until(&request, CALL_TIME), async {
             let page = page::Coupons::read(request.into_inner())?;
-            let found = find::coupons(&self.pool, &page.of, page.state, page.after.as_ref(), page.size + 1).await?;
-            Ok(page.reply(found))
+            Ok(page.reply(find::coupons(&self.pool, &page.of, page.state, page.after.as_ref(), page.size).await?))
         })
         .await
     }

@@ -2,11 +2,12 @@
 
 pub mod deal;
 pub mod coupon;
+pub mod place;
 
 pub mod kafka;
 pub mod grpc;
 
-pub mod metrics;
+pub mod count;
 pub mod schedule;
 pub mod claim;
 pub mod winners;
@@ -52,12 +53,9 @@ pub async fn run(servers: &Servers, process: &Process) -> anyhow::Result<()> {
     let claims = claim::Claims::start(process, &deals, &pool, &bell, &winners);
     let listener = Listener::connect(servers).await?;
     let watches = watch::Watches::start(process, &deals, &listener);
-    let (pusher_pool, pusher_deals) = (pool.clone(), deals.clone());
-    process.spawn(Stage::Work, "pusher", |told| schedule::run_pusher(pusher_pool, pusher_deals, told));
-    let (archive_pool, archive_deals) = (pool.clone(), deals.clone());
-    process.spawn(Stage::Work, "archive", |told| archive::run(archive_pool, archive_deals, told));
-    let metrics = metrics::Metrics { pool: pool.clone(), deals: deals.clone(), winners: winners.clone() };
-    process.spawn(Stage::Work, "metrics", |told| metrics.run(told));
+    schedule::spawn(process, &pool, &deals);
+    archive::spawn(process, &pool, &deals);
+    count::spawn(process, &pool, &deals, &winners);
     bus::relay::spawn(process, relay(servers, redis.clone(), pool.clone(), bell.clone())?);
     bus::consumer::spawn(process, consumer(servers, pool.clone())).context("Kafka consumer")?;
     let last_pool = pool.clone();

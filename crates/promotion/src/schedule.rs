@@ -4,14 +4,15 @@
 use std::time::Duration;
 
 use bus::journal::Tag;
+use kit::boot::{Process, Stage};
 use kit::error::{Error, Fault};
 use kit::postgres::Pool;
 use kit::redis::CallError;
-use tokio_util::sync::CancellationToken;
 
 use crate::deal::{self, Deal, DealId, Decision, Patch, Refusal, RequestId, Terms, Wish};
 use crate::find;
-use crate::postgres::deal::{self as rows, Created, Row, Wished};
+use crate::postgres::deal::{self as rows, Created, Row};
+use crate::postgres::order::{self, Wished};
 use crate::redis::{Answer, Deals};
 
 /// How often the pusher looks for what was begun and not finished.
@@ -60,7 +61,7 @@ pub async fn create(pool: &Pool, deals: &Deals, wish: Wish, request: Option<Requ
 /// [`Refusal::StockShrinks`], [`Error::Invalid`]; [`Error::Unavailable`] where it may or may not come to be.
 pub async fn update(pool: &Pool, deals: &Deals, deal_id: &DealId, patch: &Patch) -> Result<Deal, Error<Refusal>> {
     for _ in 0..WISHES_MOST {
-        match rows::wish(pool, deal_id, patch).await? {
+        match order::wish(pool, deal_id, patch).await? {
             Wished::NotFound => return Err(Refusal::DealNotFound.into()),
             // Another order came first, and whoever gave it may be gone: it is decided on before this one.
             Wished::NotYet(row) => drop(push(pool, deals, &row).await?),
@@ -86,22 +87,25 @@ pub async fn close(pool: &Pool, deals: &Deals, deal_id: &DealId) -> Result<Deal,
     }
 }
 
-/// Finishes what was begun: every few seconds, until told to stop.
-pub async fn run_pusher(pool: Pool, deals: Deals, told: CancellationToken) -> anyhow::Result<()> {
-    while told.run_until_cancelled(tokio::time::sleep(PUSH_EVERY)).await.is_some() {
-        let outcomes = [push_pending(&pool, &deals).await, forget(&pool).await];
-        for error in outcomes.into_iter().filter_map(Result::err) {
-            tracing::warn!(cause = error.chain(), "what was begun could not be finished now");
+/// Starts to finish what was begun: every few seconds, until told to stop.
+pub fn spawn(process: &Process, pool: &Pool, deals: &Deals) {
+    let (pool, deals) = (pool.clone(), deals.clone());
+    process.spawn(Stage::Work, "pusher", |told| async move {
+        while told.run_until_cancelled(tokio::time::sleep(PUSH_EVERY)).await.is_some() {
+            let outcomes = [push_pending(&pool, &deals).await, forget(&pool).await];
+            for error in outcomes.into_iter().filter_map(Result::err) {
+                tracing::warn!(cause = error.chain(), "what was begun could not be finished now");
+            }
         }
-    }
-    Ok(())
+        Ok(())
+    });
 }
 
 /// Page by page: deals that cannot be finished must not keep the later ones waiting.
 async fn push_pending(pool: &Pool, deals: &Deals) -> Result<(), Error<Refusal>> {
     let mut after = String::new();
     loop {
-        let page = rows::pending(pool, &after, PUSH_PAGE).await?;
+        let page = order::pending(pool, &after, PUSH_PAGE).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after = last.wish.deal_id.to_string();
         for row in &page {
@@ -137,13 +141,13 @@ async fn push(pool: &Pool, deals: &Deals, row: &Row) -> Result<Decision, Error<R
     let Some(updated) = there(deals.update(deal_id, row.version, &row.wanted, terms.as_ref()).await)? else {
         return archived(pool, row).await;
     };
-    rows::applied(pool, row, &updated).await?;
+    order::applied(pool, row, &updated).await?;
     Ok(updated.decision)
 }
 
 /// Of an archived deal nothing can be changed.
 async fn archived(pool: &Pool, row: &Row) -> Result<Decision, Error<Refusal>> {
-    rows::passed(pool, row).await?;
+    order::came_too_late(pool, row).await?;
     Ok(Decision::DealOver)
 }
 

@@ -26,12 +26,7 @@ impl Snapshot {
         found.extend(self.ranks(rows));
         found.extend(self.rows(rows));
         found.extend(self.holders(rows));
-        if found.len() > SENTENCES {
-            let more = found.len() - SENTENCES;
-            found.truncate(SENTENCES);
-            found.push(format!("... and {more} more"));
-        }
-        found
+        bounded(found)
     }
 
     /// What Redis says of itself.
@@ -141,7 +136,14 @@ pub(super) fn archived(course: &Course, rows: &[Audited]) -> Vec<String> {
     if i64::try_from(live).unwrap_or(i64::MAX) != course.live {
         found.push(format!("{live} coupons are alive, and {} were when the deal was archived (I10)", course.live));
     }
+    bounded(found)
+}
+
+/// The first sentences, and how many more there are.
+fn bounded(mut found: Vec<String>) -> Vec<String> {
+    let more = found.len().saturating_sub(SENTENCES);
     found.truncate(SENTENCES);
+    found.extend((more > 0).then(|| format!("... and {more} more")));
     found
 }
 

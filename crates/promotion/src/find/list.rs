@@ -6,8 +6,10 @@ use kit::postgres::Pool;
 
 use crate::coupon::{Coupon, State};
 use crate::deal::{self, Deal, DealId, Refusal, UserId, VenueId};
-use crate::postgres::coupon::{self as rows, After};
-use crate::postgres::deal as deal_rows;
+use crate::place::Place;
+use crate::postgres::coupon as rows;
+use crate::postgres::deal::Row;
+use crate::postgres::list as deal_rows;
 use crate::redis::Deals;
 
 /// Deals looked at for one page, at most: where few are in the state asked for, the page is shorter, and the next one goes on.
@@ -26,13 +28,13 @@ pub enum Of {
     Deal(DealId),
 }
 
-/// A page of deals.
+/// One page.
 #[derive(Debug)]
-pub struct Listed {
-    /// Newest first.
-    pub deals: Vec<Deal>,
-    /// After which deal the next page begins; none where this was the last.
-    pub next: Option<deal_rows::After>,
+pub struct Listed<T> {
+    /// What is on it.
+    pub found: Vec<T>,
+    /// After which place the next one begins; none where this was the last.
+    pub next: Option<Place>,
 }
 
 /// One page of coupons.
@@ -43,13 +45,19 @@ pub async fn coupons(
     pool: &Pool,
     of: &Of,
     state: Option<State>,
-    after: Option<&After>,
-    limit: i64,
-) -> Result<Vec<Coupon>, Error<Refusal>> {
-    Ok(match of {
+    after: Option<&Place>,
+    size: usize,
+) -> Result<Listed<Coupon>, Error<Refusal>> {
+    // One more than is needed tells whether there is another page.
+    let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);
+    let mut found = match of {
         Of::User(user_id) => rows::of_user(pool, user_id, state, after, limit).await?,
         Of::Deal(deal_id) => rows::of_deal(pool, deal_id, state, after, limit).await?,
-    })
+    };
+    let more = found.len() > size;
+    found.truncate(size);
+    let next = found.last().filter(|_| more).map(Coupon::place);
+    Ok(Listed { found, next })
 }
 
 /// One page of deals, of one venue or of all, in one state or in any.
@@ -60,9 +68,9 @@ pub async fn deals(
     pool: &Pool,
     deals: &Deals,
     (venue_id, state): (Option<&VenueId>, Option<deal::State>),
-    mut after: Option<deal_rows::After>,
+    mut after: Option<Place>,
     size: usize,
-) -> Result<Listed, Error<Refusal>> {
+) -> Result<Listed<Deal>, Error<Refusal>> {
     let mut found = Vec::new();
     let mut looks = 0;
     while looks < LOOKS_MOST {
@@ -72,17 +80,17 @@ pub async fn deals(
         let more = i64::try_from(rows.len()).unwrap_or(i64::MAX) > limit;
         rows.truncate(usize::try_from(limit).unwrap_or_default());
         looks += rows.len();
-        let last = rows.last().map(deal_rows::Row::place);
+        let last = rows.last().map(Row::place);
         let standing = futures::stream::iter(rows).map(|row| super::standing(pool, deals, row)).buffered(LOOKS_AT_ONCE);
         let standing: Vec<Deal> = standing.try_collect().await?;
         found.extend(standing.into_iter().filter(|deal| state.is_none_or(|state| deal.state() == state)));
         if !more {
-            return Ok(Listed { deals: found, next: None });
+            return Ok(Listed { found, next: None });
         }
         after = last.or(after);
         if found.len() >= size {
             break;
         }
     }
-    Ok(Listed { deals: found, next: after })
+    Ok(Listed { found, next: after })
 }

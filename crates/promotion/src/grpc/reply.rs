@@ -60,7 +60,7 @@ pub(super) fn timestamp(time: OffsetDateTime) -> Timestamp {
     Timestamp { seconds: time.unix_timestamp(), nanos: i32::try_from(time.nanosecond()).unwrap_or_default() }
 }
 
-fn deal_state(state: deal::State) -> pb::DealState {
+pub(super) fn deal_state(state: deal::State) -> pb::DealState {
     match state {
         deal::State::Scheduled => pb::DealState::Scheduled,
         deal::State::Open => pb::DealState::Open,

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use crate::coupon::{Coupon, State};
 use crate::deal::{DealId, Prize, UserId};
+use crate::place::Place;
 
 /// A coupon to write down: its state after a change, and the version of that change.
 #[derive(Debug, Clone)]
@@ -18,17 +19,6 @@ pub struct Change {
     pub version: i64,
     /// Whether it is stored as returned only because a higher rank sits on its seat.
     pub inferred: bool,
-}
-
-/// Where a page begins: after this coupon.
-#[derive(Debug, Clone)]
-pub struct After {
-    /// When it was claimed.
-    pub claimed_at: OffsetDateTime,
-    /// Its deal.
-    pub deal_id: String,
-    /// Its rank.
-    pub rank: i64,
 }
 
 /// Writes the changes down; a row that is newer stays as it is. One change per coupon. One whose seat a higher rank has
@@ -108,7 +98,7 @@ pub async fn of_user(
     pool: &Pool,
     user_id: &UserId,
     state: Option<State>,
-    after: Option<&After>,
+    after: Option<&Place>,
     limit: i64,
 ) -> Result<Vec<Coupon>, Failure> {
     let rows = sqlx::query_as!(
@@ -122,7 +112,7 @@ pub async fn of_user(
            ORDER BY claimed_at DESC, deal_id DESC, rank DESC LIMIT $6"#,
         user_id.as_str(),
         state.map(State::as_str),
-        after.map(|after| after.claimed_at),
+        after.and_then(Place::at),
         after.map(|after| after.deal_id.as_str()),
         after.map(|after| after.rank),
         limit,
@@ -137,7 +127,7 @@ pub async fn of_deal(
     pool: &Pool,
     deal_id: &DealId,
     state: Option<State>,
-    after: Option<&After>,
+    after: Option<&Place>,
     limit: i64,
 ) -> Result<Vec<Coupon>, Failure> {
     let rows = sqlx::query_as!(

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 use time::OffsetDateTime;
 
-use crate::deal::{Course, DealId, Decision, Patch, Prize, RequestId, Terms, Updated, VenueId, Wish};
+use crate::deal::{Course, DealId, Patch, Prize, RequestId, Terms, Wish};
+use crate::place::Place;
 
 /// A deal's row.
 #[derive(Debug, Clone)]
@@ -26,17 +27,6 @@ pub struct Row {
     pub created_at: OffsetDateTime,
 }
 
-/// What became of an order to change a deal.
-#[derive(Debug)]
-pub enum Wished {
-    /// It is written down.
-    Yes(Box<Row>),
-    /// An order before it is still to be decided on, which comes first.
-    NotYet(Box<Row>),
-    /// There is no such deal.
-    NotFound,
-}
-
 /// What PostgreSQL knows of a deal that Redis does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
@@ -48,29 +38,12 @@ pub enum Fate {
     Archived,
 }
 
-/// Where a page of deals begins: after this one.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct After {
-    /// When it was written down, in microseconds.
-    pub created_us: i64,
-    /// Its name.
-    pub deal_id: String,
-}
-
 impl Row {
     /// Where it stands in a list.
     #[must_use]
-    pub fn place(&self) -> After {
-        let micros = self.created_at.unix_timestamp_nanos() / 1_000;
-        After { created_us: i64::try_from(micros).unwrap_or_default(), deal_id: self.wish.deal_id.to_string() }
+    pub fn place(&self) -> Place {
+        Place::new(self.created_at, &self.wish.deal_id, 0)
     }
-}
-
-/// What is wanted, and by which version.
-#[derive(Debug, Serialize, Deserialize)]
-struct Wanted {
-    version: i64,
-    patch: Patch,
 }
 
 /// What became of an order for a new deal.
@@ -151,62 +124,6 @@ pub async fn armed(pool: &Pool, deal_id: &DealId) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes an order down, if the one before it has been decided on: so no order is ever overwritten by another.
-pub async fn wish(pool: &Pool, deal_id: &DealId, patch: &Patch) -> Result<Wished, Failure> {
-    let row = sqlx::query_as!(
-        Columns,
-        r#"UPDATE promotion.deal
-           SET version = version + 1, wanted = jsonb_build_object('version', version + 1, 'patch', $2::jsonb),
-             wanted_stock = coalesce($3, stock)
-           WHERE deal_id = $1 AND state = 'ARMED' AND applied = version
-           RETURNING deal_id, venue_id, state, version, applied, title, stock, wanted_stock, opens_at, closes_at,
-             prize AS "prize: Json<Prize>", pass_required, wanted AS "wanted: Json<Wanted>",
-             course AS "course: Json<Course>", created_at"#,
-        deal_id.as_str(),
-        Json(patch) as _,
-        patch.stock,
-    )
-    .fetch_optional(pool)
-    .await?;
-    if let Some(row) = row.and_then(Columns::into_row) {
-        return Ok(Wished::Yes(Box::new(row)));
-    }
-    Ok(get(pool, deal_id).await?.map_or(Wished::NotFound, |row| Wished::NotYet(Box::new(row))))
-}
-
-/// Notes what Redis has decided on an order, and what is in force since; `title` is the new one, if it was one and is granted.
-pub async fn applied(pool: &Pool, row: &Row, updated: &Updated) -> Result<(), Failure> {
-    let title = row.wanted.title.as_deref().filter(|_| updated.decision == Decision::Done);
-    sqlx::query!(
-        "UPDATE promotion.deal SET applied = $2, title = coalesce($3, title), stock = $4, opens_at = $5, closes_at = $6,
-           prize = $7, pass_required = $8
-         WHERE deal_id = $1 AND applied < $2",
-        row.wish.deal_id.as_str(),
-        row.version,
-        title,
-        updated.stock,
-        kit::clock::from_millis(updated.opens_ms),
-        kit::clock::from_millis(updated.closes_ms),
-        Json(&updated.terms.prize) as _,
-        updated.pass_required,
-    )
-    .execute(pool)
-    .await?;
-    Ok(())
-}
-
-/// Notes that an order came when the deal was archived: nothing of it can be changed.
-pub async fn passed(pool: &Pool, row: &Row) -> Result<(), Failure> {
-    sqlx::query!(
-        "UPDATE promotion.deal SET applied = $2 WHERE deal_id = $1 AND applied < $2",
-        row.wish.deal_id.as_str(),
-        row.version,
-    )
-    .execute(pool)
-    .await?;
-    Ok(())
-}
-
 /// What is known of a deal that Redis does not have.
 pub async fn fate(pool: &Pool, deal_id: &DealId) -> Result<Fate, Failure> {
     let archived = sqlx::query_scalar!(
@@ -222,91 +139,9 @@ pub async fn fate(pool: &Pool, deal_id: &DealId) -> Result<Fate, Failure> {
     })
 }
 
-/// Deals, newest first.
-pub async fn page(
-    pool: &Pool,
-    venue_id: Option<&VenueId>,
-    after: Option<&After>,
-    limit: i64,
-) -> Result<Vec<Row>, Failure> {
-    let rows = sqlx::query_as!(
-        Columns,
-        r#"SELECT deal_id, venue_id, state, version, applied, title, stock, wanted_stock, opens_at, closes_at,
-             prize AS "prize: Json<Prize>", pass_required, wanted AS "wanted: Json<Wanted>",
-             course AS "course: Json<Course>", created_at
-           FROM promotion.deal
-           WHERE ($1::text IS NULL OR venue_id = $1)
-             AND ($2::timestamptz IS NULL OR (created_at, deal_id) < ($2, $3))
-           ORDER BY created_at DESC, deal_id DESC LIMIT $4"#,
-        venue_id.map(VenueId::as_str),
-        after.map(|after| instant(after.created_us)),
-        after.map(|after| after.deal_id.as_str()),
-        limit,
-    )
-    .fetch_all(pool)
-    .await?;
-    Ok(rows.into_iter().filter_map(Columns::into_row).collect())
-}
-
-fn instant(micros: i64) -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
-}
-
 /// The deal's row.
 pub async fn get(pool: &Pool, deal_id: &DealId) -> Result<Option<Row>, Failure> {
     row(pool, deal_id.as_str()).await
-}
-
-/// Deals of which something was begun and is not known to be finished.
-pub async fn pending(pool: &Pool, after: &str, limit: i64) -> Result<Vec<Row>, Failure> {
-    let rows = sqlx::query_as!(
-        Columns,
-        r#"SELECT deal_id, venue_id, state, version, applied, title, stock, wanted_stock, opens_at, closes_at,
-             prize AS "prize: Json<Prize>", pass_required, wanted AS "wanted: Json<Wanted>",
-             course AS "course: Json<Course>", created_at
-           FROM promotion.deal
-           WHERE (state = 'CREATED' OR applied < version) AND deal_id > $1 AND created_at < clock_timestamp() - interval '2 seconds'
-           ORDER BY deal_id LIMIT $2"#,
-        after,
-        limit,
-    )
-    .fetch_all(pool)
-    .await?;
-    Ok(rows.into_iter().filter_map(Columns::into_row).collect())
-}
-
-/// Names of deals after `after`, in their order.
-pub async fn names(pool: &Pool, after: &str, limit: i64) -> Result<Vec<DealId>, Failure> {
-    let names = sqlx::query_scalar!(
-        "SELECT deal_id FROM promotion.deal WHERE deal_id > $1 ORDER BY deal_id LIMIT $2",
-        after,
-        limit,
-    )
-    .fetch_all(pool)
-    .await?;
-    Ok(names.iter().filter_map(|name| DealId::parse(name).ok()).collect())
-}
-
-/// Names of deals after `after` that have neither come to their end nor left Redis, in their order.
-pub async fn current(pool: &Pool, after: &str, limit: i64) -> Result<Vec<DealId>, Failure> {
-    let names = sqlx::query_scalar!(
-        "SELECT deal_id FROM promotion.deal WHERE closes_at > now() AND archived_at IS NULL AND deal_id > $1
-         ORDER BY deal_id LIMIT $2",
-        after,
-        limit,
-    )
-    .fetch_all(pool)
-    .await?;
-    Ok(names.iter().filter_map(|name| DealId::parse(name).ok()).collect())
-}
-
-/// How many deals have come to their end, or have left Redis.
-pub async fn over(pool: &Pool) -> Result<i64, Failure> {
-    Ok(sqlx::query_scalar!(
-        r#"SELECT count(*) AS "over!" FROM promotion.deal WHERE closes_at <= now() OR archived_at IS NOT NULL"#
-    )
-    .fetch_one(pool)
-    .await?)
 }
 
 /// Forgets requests that are older than a day.
@@ -331,27 +166,35 @@ async fn row(at: impl sqlx::PgExecutor<'_>, deal_id: &str) -> Result<Option<Row>
     Ok(row.and_then(Columns::into_row))
 }
 
-struct Columns {
-    deal_id: String,
-    venue_id: String,
-    state: String,
+/// What is wanted, and by which version.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Wanted {
     version: i64,
-    applied: i64,
-    title: String,
-    stock: i64,
-    wanted_stock: i64,
-    opens_at: OffsetDateTime,
-    closes_at: OffsetDateTime,
-    prize: Json<Prize>,
-    pass_required: bool,
-    wanted: Option<Json<Wanted>>,
-    course: Option<Json<Course>>,
-    created_at: OffsetDateTime,
+    patch: Patch,
+}
+
+/// A deal's row, as it is read.
+pub(super) struct Columns {
+    pub(super) deal_id: String,
+    pub(super) venue_id: String,
+    pub(super) state: String,
+    pub(super) version: i64,
+    pub(super) applied: i64,
+    pub(super) title: String,
+    pub(super) stock: i64,
+    pub(super) wanted_stock: i64,
+    pub(super) opens_at: OffsetDateTime,
+    pub(super) closes_at: OffsetDateTime,
+    pub(super) prize: Json<Prize>,
+    pub(super) pass_required: bool,
+    pub(super) wanted: Option<Json<Wanted>>,
+    pub(super) course: Option<Json<Course>>,
+    pub(super) created_at: OffsetDateTime,
 }
 
 impl Columns {
     /// The table's own checks hold the shape of an id.
-    fn into_row(self) -> Option<Row> {
+    pub(super) fn into_row(self) -> Option<Row> {
         let wish = Wish {
             deal_id: DealId::parse(&self.deal_id).ok()?,
             title: self.title,

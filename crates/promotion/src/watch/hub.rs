@@ -25,6 +25,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 const AFTER_INSTANT: Duration = Duration::from_millis(5);
 /// How often it is asked again to hear of a tag: its slot may have moved to another node.
 const LISTEN_EVERY: Duration = Duration::from_secs(30);
+/// How long a node may take to say that it will tell.
+const LISTEN_MOST: Duration = Duration::from_millis(50);
 /// Looks that may be on their way.
 const LOOKS_AT_ONCE: usize = 256;
 
@@ -131,7 +133,7 @@ impl Hub {
         }
         let (listener, deals) = (&self.listener, &self.deals);
         let new = tags.into_iter().filter(|tag| !self.heard.contains(tag)).map(async |tag| {
-            let listening = tokio::time::timeout(TURN_EVERY, listener.listen(deals.changes(tag))).await;
+            let listening = tokio::time::timeout(LISTEN_MOST, listener.listen(deals.changes(tag))).await;
             // Where the node does not answer, deals are looked at without a hint, and it is asked again.
             matches!(listening, Ok(Ok(()))).then_some(tag)
         });

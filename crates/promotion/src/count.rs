@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use kit::boot::{Process, Stage};
 use kit::error::Error;
 use kit::postgres::Pool;
-use tokio_util::sync::CancellationToken;
 
 use crate::deal::{DealId, Refusal, State};
-use crate::postgres::deal as rows;
+use crate::postgres::list as rows;
 use crate::redis::{Answer, Deals};
 use crate::winners::Winners;
 
@@ -25,13 +25,10 @@ const AT_ONCE: usize = 8;
 const MEMORY_EVERY: Duration = Duration::from_secs(1);
 
 /// What is looked at.
-pub struct Metrics {
-    /// Deals as they were ordered.
-    pub pool: Pool,
-    /// Deals as they stand.
-    pub deals: Deals,
-    /// What is answered from memory.
-    pub winners: Winners,
+struct Looked {
+    pool: Pool,
+    deals: Deals,
+    winners: Winners,
 }
 
 /// How many deals there are of each state.
@@ -44,13 +41,16 @@ struct Counts {
     frozen: u32,
 }
 
-impl Metrics {
-    /// Looks and tells, until told to stop.
-    pub async fn run(self, told: CancellationToken) -> anyhow::Result<()> {
-        told.run_until_cancelled(async { tokio::join!(self.count_deals(), self.watch_memory()) }).await;
+/// Starts to look and to tell, until told to stop.
+pub fn spawn(process: &Process, pool: &Pool, deals: &Deals, winners: &Winners) {
+    let looked = Looked { pool: pool.clone(), deals: deals.clone(), winners: winners.clone() };
+    process.spawn(Stage::Work, "metrics", |told| async move {
+        told.run_until_cancelled(async { tokio::join!(looked.count_deals(), looked.watch_memory()) }).await;
         Ok(())
-    }
+    });
+}
 
+impl Looked {
     async fn count_deals(&self) {
         loop {
             match self.count().await {
