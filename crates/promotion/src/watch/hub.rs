@@ -164,13 +164,10 @@ impl Hub {
             }
             Err(_) => None,
         };
-        deal.news.send_if_modified(|last| {
-            let is_news = view.is_some() && *last != view;
-            if is_news {
-                *last = view;
-            }
-            is_news
-        });
+        // Also where it is what was told before: who came since then has begun with what he saw himself, and each knows his last.
+        if view.is_some() {
+            deal.news.send_replace(view);
+        }
     }
 }
 

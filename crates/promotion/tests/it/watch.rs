@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use bus::journal::{Keys, Tag};
+use fred::interfaces::{HashesInterface as _, KeysInterface as _};
 use proto::promotion::v1 as pb;
 use tonic::Streaming;
 
+use crate::road::connect;
 use crate::service::{Service, deal, field, later, reason};
 
 /// How long news may take.
@@ -114,4 +117,26 @@ async fn a_stream_ends_with_the_process() {
     // With or without a status, it does end.
     let _ = tokio::time::timeout(NEWS, watch.message()).await.expect("the stream ends");
     ground.end().await;
+}
+
+#[tokio::test]
+async fn who_came_while_it_was_frozen_sees_it_open_again() {
+    let mut service = Service::start("watch-frozen").await;
+    service.deal("lunch", 2).await;
+    let mut early = service.watch("lunch").await.unwrap();
+    sees(&mut early, pb::DealState::Open, 2, 1).await;
+    // What everybody was told last is what it will be again.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let servers = service.ground.servers();
+    let redis = connect(&servers).await;
+    let fence = Keys::new(&servers, promotion::SERVICE).fence(Tag::of("lunch"));
+    let kept: std::collections::HashMap<String, String> = redis.hgetall(&fence).await.unwrap();
+    let _: i64 = redis.del(&fence).await.unwrap();
+    let mut late = service.watch("lunch").await.unwrap();
+    sees(&mut late, pb::DealState::Frozen, 0, 0).await;
+    let _: () = redis.hset(&fence, kept).await.unwrap();
+    let seen = tokio::time::timeout(Duration::from_secs(20), late.message()).await;
+    let seen = seen.expect("what it is now is told").unwrap().unwrap();
+    assert_eq!((seen.state(), seen.remaining), (pb::DealState::Open, 2));
+    service.end().await;
 }
