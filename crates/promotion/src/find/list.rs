@@ -15,7 +15,7 @@ use crate::redis::Deals;
 /// Deals looked at for one page, at most: where few are in the state asked for, the page is shorter, and the next one goes on.
 const LOOKS_MOST: usize = 1_000;
 /// Deals read from PostgreSQL at once, at most.
-const READ_MOST: i64 = 200;
+const READ_MOST: usize = 200;
 /// Deals looked at side by side.
 const LOOKS_AT_ONCE: usize = 32;
 
@@ -71,26 +71,35 @@ pub async fn deals(
     mut after: Option<Place>,
     size: usize,
 ) -> Result<Listed<Deal>, Error<Refusal>> {
-    let mut found = Vec::new();
-    let mut looks = 0;
+    let (mut found, mut looks) = (Vec::new(), 0);
+    let mut limit = size.min(READ_MOST);
     while looks < LOOKS_MOST {
-        let limit = i64::try_from(size - found.len()).unwrap_or(READ_MOST).min(READ_MOST);
         // One more than is needed tells whether there is another page.
-        let mut rows = deal_rows::page(pool, venue_id, after.as_ref(), limit + 1).await?;
-        let more = i64::try_from(rows.len()).unwrap_or(i64::MAX) > limit;
-        rows.truncate(usize::try_from(limit).unwrap_or_default());
+        let asked = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+        let mut rows = deal_rows::page(pool, venue_id, after.as_ref(), asked).await?;
+        let more = rows.len() > limit;
+        rows.truncate(limit);
         looks += rows.len();
-        let last = rows.last().map(Row::place);
+        let places: Vec<Place> = rows.iter().map(Row::place).collect();
         let standing = futures::stream::iter(rows).map(|row| super::standing(pool, deals, row)).buffered(LOOKS_AT_ONCE);
         let standing: Vec<Deal> = standing.try_collect().await?;
-        found.extend(standing.into_iter().filter(|deal| state.is_none_or(|state| deal.state() == state)));
+        for (place, deal) in places.into_iter().zip(standing) {
+            if state.is_none_or(|state| deal.state() == state) {
+                if found.len() == size {
+                    return Ok(Listed { found, next: after });
+                }
+                found.push(deal);
+            }
+            after = Some(place);
+        }
         if !more {
             return Ok(Listed { found, next: None });
         }
-        after = last.or(after);
-        if found.len() >= size {
+        if found.len() == size {
             break;
         }
+        // Few are in the state asked for: what is read next is not as little as what is missing.
+        limit = (limit * 2).min(READ_MOST);
     }
     Ok(Listed { found, next: after })
 }

@@ -1,5 +1,7 @@
 //! What was ordered of a deal is changed: all of an order, or nothing; and deals are closed and listed.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proto::promotion::v1 as pb;
 use tonic::Status;
 
@@ -197,7 +199,12 @@ async fn deals_are_listed_newest_first_by_venue_and_state() {
 
     let foreign = pb::ListDealsRequest { venue_id: "venue".to_owned(), ..asked.clone() };
     assert_eq!(field(service.client.list_deals(foreign).await), "page_token");
-    for wrong in ["x", "bm9uZQ", &format!("{token}x")] {
+    // An instant before there was PostgreSQL, and one that nobody can write down.
+    let forged = [i64::MIN, -300_000_000_000_000_000, -1, i64::MAX].map(|created_us| {
+        let cursor = serde_json::json!({"list": "deals//None", "last": {"created_us": created_us, "deal_id": "x"}});
+        URL_SAFE_NO_PAD.encode(cursor.to_string())
+    });
+    for wrong in ["x", "bm9uZQ", &format!("{token}x")].into_iter().chain(forged.iter().map(String::as_str)) {
         let asked = pb::ListDealsRequest { page_token: wrong.to_owned(), ..all.clone() };
         assert_eq!(field(service.client.list_deals(asked).await), "page_token", "{wrong}");
     }
@@ -223,4 +230,33 @@ fn points() -> pb::Prize {
 /// To the second: what is stored to the millisecond comes back the same.
 fn whole(time: prost_types::Timestamp) -> prost_types::Timestamp {
     prost_types::Timestamp { nanos: 0, ..time }
+}
+
+#[tokio::test]
+async fn pages_of_one_state_lead_through_the_whole_list() {
+    let mut service = Service::start("list-deals-state").await;
+    for number in 0..23 {
+        let deal_id = service.deal(&format!("d{number:02}"), 1).await;
+        if number % 3 == 0 {
+            service.claim(&deal_id, "ann").await.unwrap();
+        }
+    }
+    let expected: Vec<String> =
+        (0..23).rev().filter(|number| number % 3 == 0).map(|number| format!("d{number:02}")).collect();
+    for page_size in [1, 2, 7, 8, 9] {
+        let (mut all, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let state = pb::DealState::SoldOut.into();
+            let asked = pb::ListDealsRequest { state, page_size, page_token, ..pb::ListDealsRequest::default() };
+            let (found, next) = service.listed(asked).await;
+            assert!(found.len() <= usize::try_from(page_size).unwrap());
+            all.extend(found);
+            if next.is_empty() {
+                break;
+            }
+            page_token = next;
+        }
+        assert_eq!(all, expected, "{page_size} a page");
+    }
+    service.end().await;
 }
