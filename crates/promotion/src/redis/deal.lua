@@ -127,7 +127,8 @@ local function update(keys, args, tag)
   if version < deal.version then
     why = 'PASSED_OVER'
   elseif version == deal.version then
-    why = string.match(deal.decided, '^' .. args[1] .. ':(.*)$') or ''
+    -- A function of before keeps no decision, and knew of the stock alone. The version that a deal is put with has none.
+    why = string.match(deal.decided, '^' .. args[1] .. ':(.*)$') or version > 1 and 'PASSED_OVER' or ''
   else
     local want = { stock = tonumber(args[2]) or deal.stock, opens = tonumber(args[3]) or deal.opens,
       closes = tonumber(args[4]) or deal.closes, pass = args[5] ~= '' and args[5] or deal.pass,
