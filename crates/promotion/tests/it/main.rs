@@ -17,6 +17,7 @@ mod give_back;
 mod late;
 mod list;
 mod model;
+mod previous;
 mod redeem;
 mod road;
 mod watch;
