@@ -3,7 +3,7 @@
 mod before;
 mod rows;
 
-use promotion::deal::{Decision, OrderId, Patch, UserId, Wish};
+use promotion::deal::{Decision, OrderId, Patch, Refusal, UserId, Wish};
 use promotion::redis::{Archival, Outcome, Unfit};
 
 use crate::shelf::{Shelf, found, wish};
@@ -167,7 +167,7 @@ async fn what_either_gives_back_is_free_for_both() {
         assert_eq!(before.give_back(id, user, rank).await, "OK");
         pair.assert_told(user, (RETURNED, rank)).await;
     }
-    assert_eq!(pair.give_back("u1", 3).await, Err(Unfit::NotOwner));
+    assert_eq!(pair.give_back("u1", 3).await, Err(Unfit::Refused(Refusal::NotOwner)));
     assert_eq!(before.give_back(id, "u1", 3).await, "NOT_OWNER");
     assert_eq!(before.give_back(id, "u1", 9).await, "NOT_FOUND");
     assert_eq!(pair.seen().await, (4, 4, 2, 3));
@@ -191,7 +191,7 @@ async fn what_an_order_has_used_is_given_back_by_neither() {
     let rest = (3, 3, 3, 1);
     for (user, rank) in [("u1", 1), ("u2", 2)] {
         pair.assert_told(user, (HELD, rank)).await;
-        assert_eq!(pair.give_back(user, rank).await, Err(Unfit::Redeemed));
+        assert_eq!(pair.give_back(user, rank).await, Err(Unfit::Refused(Refusal::CouponRedeemed)));
         assert_eq!(before.give_back(id, user, rank).await, "NOT_OWNER");
         // Nor under the number that it is kept by.
         assert_eq!(pair.seen().await, rest);
@@ -209,7 +209,7 @@ async fn what_an_order_has_used_is_given_back_by_neither() {
     assert_eq!(pair.seen().await, (3, 3, 2, 2));
     // What one of before has given back is used by no order.
     assert_eq!(before.give_back(id, "u3", 3).await, "OK");
-    assert_eq!(pair.redeem("u3", 3, "o3").await, Err(Unfit::Returned));
+    assert_eq!(pair.redeem("u3", 3, "o3").await, Err(Unfit::Refused(Refusal::CouponReturned)));
     assert_eq!(pair.restore(2, "o2").await, Ok(()));
     assert_eq!(before.claim(id, &["u4", "u5"]).await, [(WON, 4), (WON, 5)]);
     assert_eq!(pair.seen().await, (3, 5, 3, 3));

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use promotion::deal::{Decision, Patch, Wish};
-use promotion::postgres::deal::{self as rows, Wished};
+use promotion::postgres::deal as rows;
+use promotion::postgres::order::{self, Wished};
 use proto::promotion::v1 as pb;
 use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, PgPool};
@@ -130,7 +131,7 @@ async fn what_one_of_today_has_written_down_is_finished_by_one_of_before() {
     finish(&pair, &pool).await;
     assert_eq!(pair.seen().await, (5, 0, 0, 1));
 
-    let Wished::Yes(ordered) = rows::wish(&pool, id, &stock(8)).await.unwrap() else { panic!("it is written down") };
+    let Wished::Yes(ordered) = order::wish(&pool, id, &stock(8)).await.unwrap() else { panic!("it is written down") };
     finish(&pair, &pool).await;
     assert_eq!(row(&pool, id.as_str()).await, (8, 2, 2));
     assert_eq!(pair.seen().await, (8, 0, 0, 2));
@@ -140,10 +141,10 @@ async fn what_one_of_today_has_written_down_is_finished_by_one_of_before() {
 
     // One that changes more than the stock keeps the stock as it is, and can be given again.
     let close = Patch { close: true, ..Patch::default() };
-    let Wished::Yes(_) = rows::wish(&pool, id, &close).await.unwrap() else { panic!("it is written down") };
+    let Wished::Yes(_) = order::wish(&pool, id, &close).await.unwrap() else { panic!("it is written down") };
     finish(&pair, &pool).await;
     assert_eq!((row(&pool, id.as_str()).await, pair.seen().await), ((8, 3, 3), (8, 0, 0, 2)));
-    let Wished::Yes(again) = rows::wish(&pool, id, &close).await.unwrap() else { panic!("it is written down") };
+    let Wished::Yes(again) = order::wish(&pool, id, &close).await.unwrap() else { panic!("it is written down") };
     assert_eq!(pair.update(again.version, &again.wanted).await, (Decision::Done, 8));
     assert!(found(pair.shelf.deals.look(id).await.unwrap()).closed);
     pool.close().await;
