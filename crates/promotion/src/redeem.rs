@@ -60,8 +60,8 @@ impl Stores<'_> {
     /// Takes a coupon back from an order, which can never redeem it from now on.
     ///
     /// # Errors
-    /// [`Refusal::CouponNotFound`], [`Refusal::CouponOtherOrder`], [`Refusal::Frozen`]; [`Error::Overloaded`] where too many
-    /// orders have tried this coupon; [`Error::Unavailable`] where it may or may not have happened.
+    /// [`Refusal::CouponNotFound`], [`Refusal::CouponOtherOrder`], [`Refusal::Frozen`]; [`Error::Unavailable`] where it may or
+    /// may not have happened.
     pub async fn restore(self, (deal_id, rank): Name, order: OrderId) -> Result<Coupon, Error<Refusal>> {
         let trace = kit::telemetry::traceparent().unwrap_or_default();
         let answer = self.deals.restore((&deal_id, rank), &order, &trace).await?;

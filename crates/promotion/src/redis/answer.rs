@@ -92,7 +92,7 @@ pub struct Holding {
 pub enum Unfit {
     /// It is not, and will not be.
     Refused(Refusal),
-    /// The journal is full, or so many orders have tried this coupon that no other may.
+    /// The journal is full: nothing happened.
     Full,
 }
 

@@ -4,7 +4,8 @@
 -- ->    { "OK", now, terms, "ISSUED" | "REDEEMED" | "RETURNED", rank, ms, order or "" }, { "NO", why }, { "FROZEN" },
 --       { "ARCHIVED", now } or { "MISSING", now }
 
--- How many orders may try one coupon: each leaves a mark.
+-- How many orders may try one coupon: each leaves a mark. The number must not grow: who came to undo when there was no room left
+-- has none.
 local ORDERS_MOST = 1000
 
 -- The coupon of this rank, if this user holds it; or why not.
@@ -51,9 +52,9 @@ local function redeem_refusal(keys, args, tag, terms, held, used)
   if held.gone then return 'COUPON_RETURNED' end
   if used.order ~= '' then return 'COUPON_REDEEMED' end
   if is_expired(terms, held.at, tag.now) then return 'COUPON_EXPIRED' end
-  if redis.call('HEXISTS', keys[5], held.rank .. '/' .. args[4]) == 1 then return 'COUPON_OTHER_ORDER' end
-  local is_full = redis.call('MEMORY', 'USAGE', keys[6]) >= tonumber(args[6])
-  if is_full or not has_room(keys, held.rank) then return 'FULL' end
+  local is_barred = redis.call('HEXISTS', keys[5], held.rank .. '/' .. args[4]) == 1
+  if is_barred or not has_room(keys, held.rank) then return 'COUPON_OTHER_ORDER' end
+  if redis.call('MEMORY', 'USAGE', keys[6]) >= tonumber(args[6]) then return 'FULL' end
   return nil
 end
 
@@ -79,7 +80,7 @@ end
 -- Takes a coupon back from an order, which can never redeem it from now on, whether or not it has before. Whoever else has
 -- redeemed it keeps it. It runs when memory is full: an undo always does.
 -- ARGV  1 deal id  2 rank  3 order  4 traceparent, or empty
--- ->    { "OK", now }, { "NO", "COUPON_NOT_FOUND" | "COUPON_OTHER_ORDER" | "FULL" }, or as above
+-- ->    { "OK", now }, { "NO", "COUPON_NOT_FOUND" | "COUPON_OTHER_ORDER" }, or as above
 local function restore(keys, args, tag)
   local rank, order, mark = args[2], args[3], args[2] .. '/' .. args[3]
   if tonumber(rank) > tonumber(redis.call('HGET', keys[2], 'issued')) then return { 'NO', 'COUPON_NOT_FOUND' } end
@@ -92,8 +93,8 @@ local function restore(keys, args, tag)
     redis.call('HSET', keys[5], mark, '1')
     journal(keys, tag, 'restored', args[1],
       { held = held, user = used.user, terms = terms, version = used.version, order = order }, args[4])
-  elseif redis.call('HEXISTS', keys[5], mark) == 0 then
-    if not has_room(keys, rank) then return { 'NO', 'FULL' } end
+  elseif redis.call('HEXISTS', keys[5], mark) == 0 and has_room(keys, rank) then
+    -- Without room nobody new ever redeems this rank: there is nothing to keep away.
     redis.call('HSET', keys[5], mark, '1')
     redis.call('HINCRBY', keys[5], rank .. '/', 1)
   end

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use promotion::coupon::State;
+use promotion::deal::{OrderId, Refusal, UserId};
+use promotion::redis::Unfit;
 use proto::promotion::v1 as pb;
 
 use crate::service::{Service, deal, field, reason};
+use crate::shelf::{Shelf, found, wish};
 
 /// A deal with coupons of ann (rank 1) and bob (rank 2).
 async fn scene(name: &str) -> Service {
@@ -101,6 +105,35 @@ async fn many_orders_at_once_and_one_has_it() {
     assert_eq!(winners.len(), 2);
     assert_eq!(winners[0], winners[1]);
     assert_clean(service, 2).await;
+}
+
+#[tokio::test]
+async fn so_many_orders_that_no_other_may_try_and_every_undo_ends() {
+    let shelf = Shelf::new("orders-most").await;
+    let wish = wish(5);
+    shelf.put(&wish).await;
+    let (ann, now_ms) = (UserId::parse("ann").unwrap(), kit::clock::to_millis(kit::clock::now()));
+    found(shelf.deals.claim(&wish.deal_id, std::slice::from_ref(&ann), now_ms + 60_000, "").await.unwrap());
+    let order = |number: u32| OrderId::parse(&format!("o{number}")).unwrap();
+    let redeem =
+        async |number| found(shelf.deals.redeem((&wish.deal_id, 1), &ann, &order(number), "").await.unwrap()).map(drop);
+    let restore = async |number| found(shelf.deals.restore((&wish.deal_id, 1), &order(number), "").await.unwrap());
+    let barred = Err(Unfit::Refused(Refusal::CouponOtherOrder));
+
+    assert_eq!(redeem(0).await, Ok(()));
+    // A thousand in all may try: the others come too early with their undo, and some too late.
+    for number in 1..1_100 {
+        assert_eq!(restore(number).await, barred, "{number}");
+    }
+    assert_eq!(restore(0).await, Ok(()));
+    for number in [0, 1, 999, 1_000, 1_099, 5_000] {
+        assert_eq!(redeem(number).await, barred, "{number}");
+        assert_eq!(restore(number).await, Ok(()), "{number}");
+    }
+    let given_back = found(shelf.deals.give_back((&wish.deal_id, 1), &ann, "").await.unwrap()).unwrap();
+    assert_eq!(given_back.state, State::Returned);
+    assert_eq!(restore(6_000).await, Ok(()));
+    shelf.ground.end().await;
 }
 
 #[tokio::test]
