@@ -3,6 +3,7 @@
 mod fence;
 mod kafka;
 mod memory;
+mod orders;
 mod postgres;
 mod redis;
 

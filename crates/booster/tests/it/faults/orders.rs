@@ -211,9 +211,7 @@ async fn orders_use_and_undo_while_everything_dies() {
         wanted.push(Arc::new(Wanted { coupon_id: coupon.coupon_id, user_id, has: Mutex::default() }));
     }
     let until = Instant::now() + seconds(30, 120);
-    let lives = join_all(
-        wanted.iter().flat_map(|wanted| (0..RIVALS).map(|rival| wanted.live(&doors, rival, until))),
-    );
+    let lives = join_all(wanted.iter().flat_map(|wanted| (0..RIVALS).map(|rival| wanted.live(&doors, rival, until))));
     let closes = join_all((0..4).map(|number| close_deals(&doors, number, until)));
     let (_, closed, ()) = tokio::join!(lives, closes, hurt(&mut field, until));
     assert!(closed.iter().all(|deals| !deals.is_empty()));
