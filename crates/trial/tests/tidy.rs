@@ -7,6 +7,8 @@ mod direction;
 mod metrics;
 #[path = "tidy/names.rs"]
 mod names;
+#[path = "tidy/refusals.rs"]
+mod refusals;
 #[path = "tidy/shape.rs"]
 mod shape;
 #[path = "tidy/tree.rs"]
@@ -35,5 +37,12 @@ fn the_house_is_tidy() {
 fn every_metric_stands_in_the_readme() {
     let readme = std::fs::read_to_string(trial::ground::root().join("README.md")).unwrap_or_default();
     let found = metrics::compare(&tree::read(), &readme);
+    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
+}
+
+#[test]
+fn every_refusal_stands_in_the_readme() {
+    let readme = std::fs::read_to_string(trial::ground::root().join("README.md")).unwrap_or_default();
+    let found = refusals::compare(&tree::read(), &readme);
     assert!(found.is_empty(), "\n{}\n", found.join("\n"));
 }
