@@ -9,7 +9,7 @@ use sqlx::Connection as _;
 use tokio::time::Instant;
 
 use crate::road::connect;
-use crate::service::{Service, deal, later, reason};
+use crate::service::{Service, deal, later, reason, valid_for};
 
 /// How long it may take until a deal that is over has left Redis.
 const LEAVES: Duration = Duration::from_secs(40);
@@ -17,12 +17,8 @@ const LEAVES: Duration = Duration::from_secs(40);
 impl Service {
     /// A deal that closes in some seconds, and whose coupons are valid for one.
     async fn short(&mut self, deal_id: &str, seconds: u64) {
-        let mut short = pb::Deal { closes_at: Some(later(seconds)), ..deal(deal_id, 5) };
-        if let Some(pb::prize::Kind::Discount(discount)) = short.prize.as_mut().unwrap().kind.as_mut() {
-            discount.valid_for = Some(prost_types::Duration { seconds: 1, nanos: 0 });
-        }
-        let asked = pb::CreateDealRequest { deal: Some(short), request_id: String::new() };
-        self.client.create_deal(asked).await.unwrap();
+        let short = pb::Deal { closes_at: Some(later(seconds)), ..deal(deal_id, 5) };
+        self.create(valid_for(short, 1)).await.unwrap();
     }
 
     /// Waits until nothing but a stub of the deal is in Redis.
@@ -66,9 +62,8 @@ async fn what_is_over_leaves_redis_and_is_answered_as_before() {
     }
     assert_eq!(service.coupon("lunch-3").await.unwrap(), redeemed);
     assert_eq!(reason(service.coupon("lunch-4").await), "COUPON_NOT_FOUND");
-    let asked = |user: &str| pb::GetClaimRequest { deal_id: "lunch".to_owned(), user_id: user.to_owned() };
-    assert_eq!(service.client.get_claim(asked("cid")).await.unwrap().into_inner(), redeemed);
-    assert_eq!(reason(service.client.get_claim(asked("dan")).await), "COUPON_NOT_FOUND");
+    assert_eq!(service.get_claim("lunch", "cid").await.unwrap(), redeemed);
+    assert_eq!(reason(service.get_claim("lunch", "dan").await), "COUPON_NOT_FOUND");
 
     assert_eq!(reason(service.redeem("lunch-1", "ann", "o2").await), "COUPON_EXPIRED");
     assert_eq!(reason(service.redeem("lunch-1", "cid", "o2").await), "NOT_OWNER");
@@ -83,8 +78,7 @@ async fn what_is_over_leaves_redis_and_is_answered_as_before() {
     assert_eq!(service.close_deal("lunch").await.unwrap(), shown);
     assert_eq!(service.client.list_deals(pb::ListDealsRequest::default()).await.unwrap().into_inner().deals, [shown]);
 
-    let report = promotion::audit::run(&service.ground.servers(), None).await.unwrap();
-    assert_eq!((report.violations, report.coupons), (Vec::<String>::new(), 3));
+    service.assert_clean(3).await;
     service.end().await;
 }
 
@@ -107,8 +101,7 @@ async fn what_is_not_over_stays() {
     assert_eq!(service.redeem("kept-1", "ann", "o1").await.unwrap().state(), pb::CouponState::Redeemed);
     assert_eq!(service.give_back("given-1", "ann").await.unwrap().state(), pb::CouponState::Returned);
     assert_eq!(reason(service.claim("empty", "ann").await), "CLOSED");
-    let report = promotion::audit::run(&service.ground.servers(), None).await.unwrap();
-    assert_eq!(report.violations, Vec::<String>::new());
+    service.assert_clean(2).await;
     service.end().await;
 }
 
@@ -146,8 +139,7 @@ async fn what_arrives_late_and_is_not_over_stays() {
     // "first" is looked at before "lunch", and is over later.
     for (deal_id, seconds) in [("first", 4), ("lunch", 3)] {
         let short = pb::Deal { closes_at: Some(later(seconds)), ..deal(deal_id, 5) };
-        let asked = pb::CreateDealRequest { deal: Some(short), request_id: String::new() };
-        service.client.create_deal(asked).await.unwrap();
+        service.create(short).await.unwrap();
     }
     // Nothing arrives, and the archive waits at the first deal, with a page of both in hand.
     let mut first = admin.begin().await.unwrap();

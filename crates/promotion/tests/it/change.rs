@@ -3,26 +3,14 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proto::promotion::v1 as pb;
-use tonic::Status;
 
 use crate::service::{Service, deal, field, later, reason};
 
 impl Service {
-    pub async fn change(&mut self, deal: pb::Deal, paths: &[&str]) -> Result<pb::Deal, Status> {
-        let update_mask = Some(prost_types::FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() });
-        let asked = pb::UpdateDealRequest { deal: Some(deal), update_mask };
-        Ok(self.client.update_deal(asked).await?.into_inner())
-    }
-
-    pub async fn close_deal(&mut self, deal_id: &str) -> Result<pb::Deal, Status> {
-        Ok(self.client.close_deal(pb::CloseDealRequest { deal_id: deal_id.to_owned() }).await?.into_inner())
-    }
-
     /// Creates a deal that opens in an hour.
     async fn scheduled(&mut self, deal_id: &str) -> pb::Deal {
         let wanted = pb::Deal { opens_at: Some(later(3_600)), closes_at: Some(later(7_200)), ..deal(deal_id, 5) };
-        let asked = pb::CreateDealRequest { deal: Some(wanted), request_id: String::new() };
-        self.client.create_deal(asked).await.unwrap().into_inner()
+        self.create(wanted).await.unwrap()
     }
 
     async fn listed(&mut self, asked: pb::ListDealsRequest) -> (Vec<String>, String) {
@@ -107,8 +95,7 @@ async fn a_closed_deal_stays_closed_and_holders_keep_what_they_have() {
     assert_eq!(reason(service.claim("later", "ann").await), "CLOSED");
     assert_eq!(reason(service.close_deal("never").await), "DEAL_NOT_FOUND");
     assert_eq!(field(service.close_deal("a b").await), "deal_id");
-    let report = promotion::audit::run(&service.ground.servers(), None).await.unwrap();
-    assert_eq!(report.violations, Vec::<String>::new());
+    service.assert_clean(1).await;
     service.end().await;
 }
 
@@ -148,9 +135,8 @@ async fn wrong_orders_are_refused_by_field() {
 
 #[tokio::test]
 async fn changes_at_once_are_all_decided_and_none_is_lost() {
-    let service = Service::start("change-race").await;
-    let mut first = service.client.clone();
-    first.create_deal(pb::CreateDealRequest { deal: Some(deal("lunch", 5)), request_id: String::new() }).await.unwrap();
+    let mut service = Service::start("change-race").await;
+    service.deal("lunch", 5).await;
     let changes = (0..6).map(|number| {
         let mut client = service.client.clone();
         let title = number % 2 == 0;
@@ -162,7 +148,6 @@ async fn changes_at_once_are_all_decided_and_none_is_lost() {
     for changed in futures::future::join_all(changes).await {
         changed.unwrap();
     }
-    let mut service = service;
     let now = service.get("lunch").await.unwrap();
     assert_eq!((now.title.as_str(), now.stock, now.round), ("Late", 50, 2));
     service.end().await;
@@ -175,7 +160,7 @@ async fn deals_are_listed_newest_first_by_venue_and_state() {
         service.deal(name, 1).await;
     }
     let other = pb::Deal { venue_id: "other".to_owned(), ..deal("d", 1) };
-    service.client.create_deal(pb::CreateDealRequest { deal: Some(other), request_id: String::new() }).await.unwrap();
+    service.create(other).await.unwrap();
     service.claim("b", "ann").await.unwrap();
     service.close_deal("c").await.unwrap();
     let all = pb::ListDealsRequest::default();

@@ -52,7 +52,7 @@ async fn never_one_too_many() {
     assert_eq!(ranks, (1..=20).collect::<Vec<i64>>());
     let listed = service.arrived("lunch", 20).await;
     assert_eq!(listed.iter().map(|coupon| coupon.rank).collect::<Vec<_>>(), (1..=20).rev().collect::<Vec<i64>>());
-    let shown = service.client.get_deal(pb::GetDealRequest { deal_id: "lunch".to_owned() }).await.unwrap().into_inner();
+    let shown = service.get("lunch").await.unwrap();
     assert_eq!((shown.state(), shown.remaining), (pb::DealState::SoldOut, 0));
     service.end().await;
 }
@@ -74,13 +74,11 @@ async fn refusals_have_their_reasons() {
     assert_eq!(reason::<()>(Err(early)), "NOT_OPEN");
 
     let guarded = pb::Deal { pass_required: true, ..deal("guarded", 5) };
-    let asked = pb::CreateDealRequest { deal: Some(guarded), request_id: String::new() };
-    service.client.create_deal(asked).await.unwrap();
+    service.create(guarded).await.unwrap();
     assert_eq!(reason(service.claim("guarded", "ann").await), "PASS_REQUIRED");
 
     let over = pb::Deal { opens_at: Some(later(0)), closes_at: Some(later(2)), ..deal("short", 1_000) };
-    let asked = pb::CreateDealRequest { deal: Some(over), request_id: String::new() };
-    service.client.create_deal(asked).await.unwrap();
+    service.create(over).await.unwrap();
     let held = service.claim("short", "ann").await.unwrap();
     // A new user each time: whoever has won is a holder, and is answered for ever.
     let mut late = 0..100;

@@ -35,7 +35,7 @@ async fn a_name_is_given_once() {
     let again = service.client.create_deal(asked(deal("lunch", 9), "")).await;
     assert_eq!(again.as_ref().unwrap_err().code(), Code::AlreadyExists);
     assert_eq!(reason(again), "DEAL_EXISTS");
-    let kept = service.client.get_deal(pb::GetDealRequest { deal_id: "lunch".to_owned() }).await.unwrap().into_inner();
+    let kept = service.get("lunch").await.unwrap();
     assert_eq!(kept.stock, 5);
     service.end().await;
 }
@@ -64,7 +64,7 @@ async fn what_cannot_be_a_deal_is_refused_and_makes_nothing() {
     assert_eq!(field(service.client.create_deal(asked(deal("wrong", 5), "a b")).await), "request_id");
     let none = pb::CreateDealRequest { deal: None, request_id: String::new() };
     assert_eq!(field(service.client.create_deal(none).await), "deal");
-    let shown = service.client.get_deal(pb::GetDealRequest { deal_id: "wrong".to_owned() }).await;
+    let shown = service.get("wrong").await;
     assert_eq!(reason(shown), "DEAL_NOT_FOUND");
     service.end().await;
 }

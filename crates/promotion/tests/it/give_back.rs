@@ -6,14 +6,8 @@ use proto::promotion::v1 as pb;
 
 use crate::service::{Service, field, reason};
 
-fn returning(coupon_id: &str, user_id: &str) -> pb::ReturnCouponRequest {
-    pb::ReturnCouponRequest { coupon_id: coupon_id.to_owned(), user_id: user_id.to_owned() }
-}
-
-fn raising(deal_id: &str, stock: i64, path: &str) -> pb::UpdateDealRequest {
-    let deal = pb::Deal { deal_id: deal_id.to_owned(), stock, ..pb::Deal::default() };
-    let update_mask = Some(prost_types::FieldMask { paths: vec![path.to_owned()] });
-    pb::UpdateDealRequest { deal: Some(deal), update_mask }
+fn of_stock(deal_id: &str, stock: i64) -> pb::Deal {
+    pb::Deal { deal_id: deal_id.to_owned(), stock, ..pb::Deal::default() }
 }
 
 /// Claims until it is a yes; panics where that takes longer than a second.
@@ -56,32 +50,30 @@ async fn a_seat_that_was_given_back_goes_to_somebody_else() {
     service.claim("lunch", "bob").await.unwrap();
     sell_out(&mut service).await;
 
-    assert_eq!(reason(service.client.return_coupon(returning("lunch-1", "bob")).await), "NOT_OWNER");
-    assert_eq!(reason(service.client.return_coupon(returning("lunch-3", "bob")).await), "COUPON_NOT_FOUND");
-    assert_eq!(reason(service.client.return_coupon(returning("dinner-1", "bob")).await), "COUPON_NOT_FOUND");
+    assert_eq!(reason(service.give_back("lunch-1", "bob").await), "NOT_OWNER");
+    assert_eq!(reason(service.give_back("lunch-3", "bob").await), "COUPON_NOT_FOUND");
+    assert_eq!(reason(service.give_back("dinner-1", "bob").await), "COUPON_NOT_FOUND");
     for wrong in ["lunch", "lunch-", "lunch-x", "lunch-01", "-1", ""] {
-        assert_eq!(field(service.client.return_coupon(returning(wrong, "bob")).await), "coupon_id", "{wrong}");
+        assert_eq!(field(service.give_back(wrong, "bob").await), "coupon_id", "{wrong}");
     }
 
-    let returned = service.client.return_coupon(returning("lunch-1", "ann")).await.unwrap().into_inner();
+    let returned = service.give_back("lunch-1", "ann").await.unwrap();
     assert_eq!(returned, pb::Coupon { state: pb::CouponState::Returned.into(), ..ann });
-    let again = service.client.return_coupon(returning("lunch-1", "ann")).await.unwrap().into_inner();
+    let again = service.give_back("lunch-1", "ann").await.unwrap();
     assert_eq!(again, returned);
 
     let cid = claimable(&mut service, "cid").await;
     assert_eq!(cid.rank, 3);
     assert_eq!(reason(service.claim("lunch", "ann").await), "COUPON_RETURNED");
-    let asked = pb::GetClaimRequest { deal_id: "lunch".to_owned(), user_id: "ann".to_owned() };
-    assert_eq!(service.client.get_claim(asked).await.unwrap().into_inner(), returned);
-    let shown = service.client.get_deal(pb::GetDealRequest { deal_id: "lunch".to_owned() }).await.unwrap().into_inner();
+    assert_eq!(service.get_claim("lunch", "ann").await.unwrap(), returned);
+    let shown = service.get("lunch").await.unwrap();
     assert_eq!((shown.remaining, shown.round), (0, 2));
 
     let listed = service.arrived("lunch", 3).await;
     let states: Vec<_> = listed.iter().map(|coupon| (coupon.rank, coupon.state())).collect();
     let (issued, returned) = (pb::CouponState::Issued, pb::CouponState::Returned);
     assert_eq!(states, [(3, issued), (2, issued), (1, returned)]);
-    let report = promotion::audit::run(&service.ground.servers(), None).await.unwrap();
-    assert_eq!((report.violations, report.coupons), (Vec::<String>::new(), 3));
+    service.assert_clean(3).await;
     service.end().await;
 }
 
@@ -91,18 +83,17 @@ async fn stock_grows_and_never_shrinks() {
     service.deal("lunch", 1).await;
     service.claim("lunch", "ann").await.unwrap();
     sell_out(&mut service).await;
-    assert_eq!(reason(service.client.update_deal(raising("dinner", 5, "stock")).await), "DEAL_NOT_FOUND");
-    assert_eq!(field(service.client.update_deal(raising("lunch", 5, "venue_id")).await), "update_mask");
-    assert_eq!(field(service.client.update_deal(raising("lunch", 0, "stock")).await), "deal.stock");
+    assert_eq!(reason(service.change(of_stock("dinner", 5), &["stock"]).await), "DEAL_NOT_FOUND");
+    assert_eq!(field(service.change(of_stock("lunch", 5), &["venue_id"]).await), "update_mask");
+    assert_eq!(field(service.change(of_stock("lunch", 0), &["stock"]).await), "deal.stock");
 
-    let raised = service.client.update_deal(raising("lunch", 2, "stock")).await.unwrap().into_inner();
+    let raised = service.change(of_stock("lunch", 2), &["stock"]).await.unwrap();
     assert_eq!((raised.stock, raised.remaining, raised.round), (2, 1, 2));
     assert_eq!(claimable(&mut service, "bob").await.rank, 2);
-    assert_eq!(reason(service.client.update_deal(raising("lunch", 1, "stock")).await), "STOCK_SHRINKS");
-    let same = service.client.update_deal(raising("lunch", 2, "stock")).await.unwrap().into_inner();
+    assert_eq!(reason(service.change(of_stock("lunch", 1), &["stock"]).await), "STOCK_SHRINKS");
+    let same = service.change(of_stock("lunch", 2), &["stock"]).await.unwrap();
     assert_eq!((same.stock, same.round), (2, 2));
     service.arrived("lunch", 2).await;
-    let report = promotion::audit::run(&service.ground.servers(), None).await.unwrap();
-    assert_eq!(report.violations, Vec::<String>::new());
+    service.assert_clean(2).await;
     service.end().await;
 }

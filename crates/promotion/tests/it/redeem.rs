@@ -7,7 +7,7 @@ use promotion::deal::{OrderId, Refusal, UserId};
 use promotion::redis::Unfit;
 use proto::promotion::v1 as pb;
 
-use crate::service::{Service, deal, field, reason};
+use crate::service::{Service, deal, field, reason, valid_for};
 use crate::shelf::{Shelf, found, wish};
 
 /// A deal with coupons of ann (rank 1) and bob (rank 2).
@@ -20,10 +20,9 @@ async fn scene(name: &str) -> Service {
     service
 }
 
-async fn assert_clean(mut service: Service, coupons: usize) {
+async fn end_clean(mut service: Service, coupons: usize) {
     service.arrived("lunch", coupons).await;
-    let report = promotion::audit::run(&service.ground.servers(), None).await.unwrap();
-    assert_eq!((report.violations, report.coupons), (Vec::<String>::new(), coupons));
+    service.assert_clean(coupons).await;
     service.end().await;
 }
 
@@ -46,9 +45,8 @@ async fn an_order_redeems_once_and_is_answered_the_same() {
     let again = service.claim("lunch", "ann").await.unwrap();
     assert!(again.already_held);
     assert_eq!(again.coupon.unwrap().state(), pb::CouponState::Issued);
-    let asked = pb::GetClaimRequest { deal_id: "lunch".to_owned(), user_id: "ann".to_owned() };
-    assert_eq!(service.client.get_claim(asked).await.unwrap().into_inner(), redeemed);
-    assert_clean(service, 2).await;
+    assert_eq!(service.get_claim("lunch", "ann").await.unwrap(), redeemed);
+    end_clean(service, 2).await;
 }
 
 #[tokio::test]
@@ -75,7 +73,7 @@ async fn an_undo_lets_another_order_have_it_and_this_one_never_again() {
     assert_eq!(service.restore("lunch-1", "o4").await.unwrap(), returned);
     assert_eq!(reason(service.restore("lunch-9", "o4").await), "COUPON_NOT_FOUND");
     assert_eq!(reason(service.restore("dinner-1", "o4").await), "COUPON_NOT_FOUND");
-    assert_clean(service, 2).await;
+    end_clean(service, 2).await;
 }
 
 #[tokio::test]
@@ -86,7 +84,7 @@ async fn an_undo_before_its_do_leaves_a_mark() {
     assert_eq!(reason(service.redeem("lunch-2", "bob", "o1").await), "COUPON_OTHER_ORDER");
     assert_eq!(service.coupon("lunch-2").await.unwrap(), issued);
     assert_eq!(service.redeem("lunch-2", "bob", "o2").await.unwrap().order_id, "o2");
-    assert_clean(service, 2).await;
+    end_clean(service, 2).await;
 }
 
 #[tokio::test]
@@ -104,7 +102,7 @@ async fn many_orders_at_once_and_one_has_it() {
     // Each order asks twice, and the one that has it is told so twice.
     assert_eq!(winners.len(), 2);
     assert_eq!(winners[0], winners[1]);
-    assert_clean(service, 2).await;
+    end_clean(service, 2).await;
 }
 
 #[tokio::test]
@@ -139,11 +137,7 @@ async fn so_many_orders_that_no_other_may_try_and_every_undo_ends() {
 #[tokio::test]
 async fn what_has_expired_is_neither_redeemed_nor_given_back() {
     let mut service = Service::start("expired").await;
-    let mut short = deal("lunch", 5);
-    let Some(pb::prize::Kind::Discount(discount)) = short.prize.as_mut().unwrap().kind.as_mut() else { unreachable!() };
-    discount.valid_for = Some(prost_types::Duration { seconds: 1, nanos: 0 });
-    let asked = pb::CreateDealRequest { deal: Some(short), request_id: String::new() };
-    service.client.create_deal(asked).await.unwrap();
+    service.create(valid_for(deal("lunch", 5), 1)).await.unwrap();
     for user in ["ann", "bob"] {
         service.claim("lunch", user).await.unwrap();
     }
@@ -155,7 +149,7 @@ async fn what_has_expired_is_neither_redeemed_nor_given_back() {
     assert_eq!(service.restore("lunch-1", "o1").await.unwrap().state(), pb::CouponState::Expired);
     assert_eq!(service.redeem("lunch-2", "bob", "o2").await.unwrap().state(), pb::CouponState::Redeemed);
     assert_eq!(service.restore("lunch-2", "o2").await.unwrap().state(), pb::CouponState::Expired);
-    assert_clean(service, 2).await;
+    end_clean(service, 2).await;
 }
 
 #[tokio::test]

@@ -74,9 +74,34 @@ impl Service {
 
     /// Creates a deal that is open, and returns its name.
     pub async fn deal(&mut self, deal_id: &str, stock: i64) -> String {
-        let asked = pb::CreateDealRequest { deal: Some(deal(deal_id, stock)), request_id: String::new() };
-        self.client.create_deal(asked).await.unwrap();
+        self.create(deal(deal_id, stock)).await.unwrap();
         deal_id.to_owned()
+    }
+
+    pub async fn create(&mut self, deal: pb::Deal) -> Result<pb::Deal, Status> {
+        let asked = pb::CreateDealRequest { deal: Some(deal), request_id: String::new() };
+        Ok(self.client.create_deal(asked).await?.into_inner())
+    }
+
+    pub async fn change(&mut self, deal: pb::Deal, paths: &[&str]) -> Result<pb::Deal, Status> {
+        let update_mask = Some(prost_types::FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() });
+        let asked = pb::UpdateDealRequest { deal: Some(deal), update_mask };
+        Ok(self.client.update_deal(asked).await?.into_inner())
+    }
+
+    pub async fn close_deal(&mut self, deal_id: &str) -> Result<pb::Deal, Status> {
+        Ok(self.client.close_deal(pb::CloseDealRequest { deal_id: deal_id.to_owned() }).await?.into_inner())
+    }
+
+    pub async fn get_claim(&mut self, deal_id: &str, user_id: &str) -> Result<pb::Coupon, Status> {
+        let asked = pb::GetClaimRequest { deal_id: deal_id.to_owned(), user_id: user_id.to_owned() };
+        Ok(self.client.get_claim(asked).await?.into_inner())
+    }
+
+    /// Insists that the audit finds nothing wrong, and so many coupons.
+    pub async fn assert_clean(&self, coupons: usize) {
+        let report = promotion::audit::run(&self.ground.servers(), None).await.unwrap();
+        assert_eq!((report.violations, report.coupons), (Vec::<String>::new(), coupons));
     }
 
     pub async fn claim(&mut self, deal_id: &str, user_id: &str) -> Result<pb::ClaimCouponResponse, Status> {
@@ -136,6 +161,14 @@ pub fn deal(deal_id: &str, stock: i64) -> pb::Deal {
         prize: Some(pb::Prize { kind: Some(pb::prize::Kind::Discount(discount)) }),
         ..pb::Deal::default()
     }
+}
+
+/// The same deal, its coupons valid for so many seconds.
+pub fn valid_for(mut deal: pb::Deal, seconds: i64) -> pb::Deal {
+    if let Some(pb::Prize { kind: Some(pb::prize::Kind::Discount(discount)) }) = &mut deal.prize {
+        discount.valid_for = Some(prost_types::Duration { seconds, nanos: 0 });
+    }
+    deal
 }
 
 /// So many seconds from now.

@@ -66,8 +66,7 @@ async fn what_happens_is_pushed_to_all_who_watch() {
 async fn an_opening_and_an_end_are_pushed_when_their_time_comes() {
     let mut service = Service::start("watch-time").await;
     let short = pb::Deal { opens_at: Some(later(2)), closes_at: Some(later(4)), ..deal("lunch", 2) };
-    let asked = pb::CreateDealRequest { deal: Some(short), request_id: String::new() };
-    service.client.create_deal(asked).await.unwrap();
+    service.create(short).await.unwrap();
     let mut watch = service.watch("lunch").await.unwrap();
     sees(&mut watch, pb::DealState::Scheduled, 2, 1).await;
     sees(&mut watch, pb::DealState::Open, 2, 1).await;
