@@ -55,7 +55,8 @@ pub(crate) async fn seen(
 }
 
 /// Makes the partitions from [`DAYS_BACK`] (only where the inbox is new) to [`DAYS_AHEAD`], and drops those that are older
-/// than [`DAYS_KEPT`]. Two processes that do it at once wait for each other. Returns what the inbox reaches then.
+/// than [`DAYS_KEPT`] were when the oldest parked event was parked: whoever replays it has to know whether it has taken effect.
+/// Two processes that do it at once wait for each other. Returns what the inbox reaches then.
 pub(crate) async fn make_partitions(
     pool: &Pool,
     now: OffsetDateTime,
@@ -75,7 +76,7 @@ pub(crate) async fn make_partitions(
         ));
         day = next;
     }
-    let oldest = (now - Duration::days(DAYS_KEPT)).date();
+    let oldest = (parked_since(&mut tx).await?.unwrap_or(now).min(now) - Duration::days(DAYS_KEPT)).date();
     statements.extend(days.iter().filter(|day| **day < oldest).map(|day| format!("DROP TABLE {}", name_of(*day))));
     for statement in statements {
         sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *tx).await?;
@@ -84,6 +85,11 @@ pub(crate) async fn make_partitions(
     kit::postgres::commit(tx).await?;
     let begin = |day: Option<&Date>| day.map_or(OffsetDateTime::UNIX_EPOCH, |day| day.midnight().assume_utc());
     Ok((begin(days.first()), begin(days.last()) + Duration::DAY))
+}
+
+/// When the oldest event that is still parked was parked.
+async fn parked_since(tx: &mut Tx) -> Result<Option<OffsetDateTime>, Failure> {
+    Ok(sqlx::query_scalar!("SELECT min(parked_at) FROM parked").fetch_one(&mut **tx).await?)
 }
 
 /// The days that have a partition, in order.

@@ -73,3 +73,26 @@ async fn a_partition_is_dropped_after_ten_days_and_what_is_missing_is_made() {
     consumer.stop().await;
     place.end().await;
 }
+
+#[tokio::test]
+async fn a_partition_is_kept_for_as_long_as_an_event_is_parked_that_may_be_in_it() {
+    let place = Place::new("partitions-parked").await;
+    let today = today().await;
+    for days in [KEPT + 5, KEPT + 4] {
+        let day = today - Duration::days(days);
+        let name = format!("inbox_{:04}{:02}{:02}", day.year(), u8::from(day.month()), day.day());
+        let next = day + Duration::DAY;
+        let make =
+            format!("CREATE TABLE {name} PARTITION OF inbox FOR VALUES FROM ('{day} 00:00+00') TO ('{next} 00:00+00')");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(make)).execute(&place.pool).await.unwrap();
+    }
+    let park = r#"INSERT INTO parked
+          (consumer, parking_key, topic, partition, "offset", headers, payload, cause, attempts, parked_at)
+        VALUES ('count', 'key', 'topic', 0, 0, '{}', '', 'cause', 3, now() - interval '4 days')"#;
+    sqlx::query(park).execute(&place.pool).await.unwrap();
+    let consumer = Running::consumer(&place, "count").await;
+    let expected = around(today, KEPT + 4);
+    until("the partitions are those of four days ago and since", async || days(&place).await == expected).await;
+    consumer.stop().await;
+    place.end().await;
+}
