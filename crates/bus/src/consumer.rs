@@ -56,7 +56,7 @@ pub enum Failed {
 
 impl Failed {
     /// Whether the same events would fail again, however often they are tried.
-    fn is_poison(&self) -> bool {
+    pub(crate) fn is_poison(&self) -> bool {
         match self {
             Self::Unreadable(_) => true,
             Self::Postgres(failure) => failure.is_bad_row(),

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod repair;
 pub mod relay;
 pub mod consumer;
 pub mod stamp;
@@ -11,4 +12,5 @@ pub mod topic;
 pub mod postgres;
 pub mod redis;
 pub mod journal;
+pub mod dead_letter;
 pub mod event;

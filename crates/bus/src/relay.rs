@@ -25,7 +25,6 @@ use tokio_util::sync::CancellationToken;
 use crate::event::{Event, Unreadable};
 use crate::journal::{Entry, Keys, Position, TAGS, Tag};
 use crate::lease::Lease;
-use crate::postgres::parked;
 use crate::producer::Producer;
 
 /// Pause after a fault before everything is begun anew.
@@ -108,12 +107,8 @@ struct Turn<'a> {
     gauges: gauges::Gauges,
 }
 
-impl Relay {
-    /// Under which name the relay parks entries that cannot be read.
-    fn parking_name(&self) -> String {
-        parked::relay_name(self.service)
-    }
 
+impl Relay {
     /// Relays until told to stop. A fault ends one turn: producer and lease are given up, and everything begins anew at
     /// what PostgreSQL has.
     async fn run(&self, told: CancellationToken) {

@@ -131,8 +131,9 @@ impl<E: Effects> Reader<E> {
         if parked >= PARKED {
             return Err(Failed::TooManyParked(parked));
         }
-        let headers: serde_json::Map<_, _> =
-            received.headers.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
+        // Of two with the same name the first is the one that was read.
+        let headers = received.headers.iter().rev();
+        let headers: serde_json::Map<_, _> = headers.map(|(key, value)| (key.clone(), value.clone().into())).collect();
         let event = Parked {
             parking_key: received.parking_key(),
             topic: received.topic.clone(),

@@ -53,11 +53,12 @@ async fn copy_next(relay: &Relay) -> anyhow::Result<()> {
 
 async fn send(relay: &Relay, producer: &Producer, page: &[Uncopied]) -> anyhow::Result<()> {
     let own = crate::topic::events(&relay.servers, relay.service);
+    let parking_name = parked::relay_name(relay.service);
     let mut deliveries = Vec::with_capacity(page.len());
     for uncopied in page {
         let event = &uncopied.event;
         // An entry of a journal never was on a topic: it would have come to this one.
-        let from = if uncopied.consumer == relay.parking_name() { &own } else { &event.topic };
+        let from = if uncopied.consumer == parking_name { &own } else { &event.topic };
         let topic = crate::topic::dead_letters(from);
         let is_small = event.payload.len() + event.headers.to_string().len() + ABOUT_BYTES < RECORD_BYTES;
         let headers = headers(uncopied, is_small);

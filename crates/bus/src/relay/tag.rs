@@ -196,7 +196,7 @@ impl<'a> Journal<'a> {
             cause: cause.to_owned(),
             attempts: 1,
         };
-        let name = relay.parking_name();
+        let name = parked::relay_name(relay.service);
         let new = loop {
             let mut tx = kit::postgres::begin(&relay.pool).await?;
             if parked::count(&mut tx, &name).await? < PARKED_MOST {

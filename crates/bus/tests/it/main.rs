@@ -14,6 +14,7 @@ mod repeats;
 mod rebalance;
 mod shuffle;
 mod poison;
+mod repair;
 mod damage;
 mod limit;
 mod frozen;

@@ -1,0 +1,143 @@
+//! What an operator can do with dead letters. Every deed is written down in the transaction that does it.
+
+pub mod replay;
+
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use kit::postgres::{Pool, Tx, begin, commit};
+
+use crate::consumer::{Effects, Failed};
+use crate::dead_letter::{DeadLetter, Filter, Refusal};
+use crate::event::Event;
+use crate::postgres::dead_letter::{self, Action};
+
+/// Why something was not done.
+pub type Error = kit::error::Error<Refusal>;
+
+/// The dead letters of one service, and the effects of its consumers.
+#[derive(Clone)]
+pub struct Repair {
+    service: &'static str,
+    pool: Pool,
+    consumers: Vec<(String, Arc<dyn Apply>)>,
+}
+
+/// [`Effects`], whatever their type is.
+trait Apply: Send + Sync {
+    fn apply<'a>(&'a self, tx: &'a mut Tx, events: &'a [Event]) -> BoxFuture<'a, Result<(), Failed>>;
+}
+
+impl<E: Effects> Apply for E {
+    fn apply<'a>(&'a self, tx: &'a mut Tx, events: &'a [Event]) -> BoxFuture<'a, Result<(), Failed>> {
+        Effects::apply(self, tx, events).boxed()
+    }
+}
+
+/// Some dead letters, and what most of them have in common.
+#[derive(Debug)]
+pub struct Listed {
+    /// In the order of parking, without their payloads.
+    pub letters: Vec<DeadLetter>,
+    /// The causes of all that were asked for, on whatever page, with how many there are of each; the most frequent first, at
+    /// most a hundred.
+    pub causes: Vec<(String, i64)>,
+}
+
+/// Who does it, and why.
+#[derive(Debug, Clone)]
+pub struct Deed {
+    /// The operator's name.
+    pub operator: String,
+    /// The reason that is written down.
+    pub why: String,
+}
+
+impl Repair {
+    /// The dead letters of `service`, in the schema that `pool` sees.
+    #[must_use]
+    pub fn new(service: &'static str, pool: Pool) -> Self {
+        Self { service, pool, consumers: Vec::new() }
+    }
+
+    /// With the effects of one of its consumers: its dead letters can be replayed.
+    #[must_use]
+    pub fn with(mut self, consumer: &str, effects: impl Effects) -> Self {
+        self.consumers.push((consumer.to_owned(), Arc::new(effects)));
+        self
+    }
+
+    /// The service whose dead letters these are.
+    #[must_use]
+    pub fn service(&self) -> &'static str {
+        self.service
+    }
+
+    /// Dead letters after a place, in the order of parking; of the filter consumer and cause count.
+    ///
+    /// # Errors
+    /// PostgreSQL is away.
+    pub async fn list(&self, filter: &Filter, after: i64, limit: i64) -> Result<Listed, Error> {
+        let letters = dead_letter::page(&self.pool, filter, after, limit).await?;
+        Ok(Listed { letters, causes: dead_letter::causes(&self.pool, filter).await? })
+    }
+
+    /// One dead letter, whole.
+    ///
+    /// # Errors
+    /// There is none of this id, or PostgreSQL is away.
+    pub async fn get(&self, id: i64) -> Result<DeadLetter, Error> {
+        Ok(dead_letter::find(&self.pool, id).await?.ok_or(Refusal::NotFound)?)
+    }
+
+    /// Gives it another payload, with which no replay has failed yet.
+    ///
+    /// # Errors
+    /// There is none of this id, no payload would help, or PostgreSQL is away.
+    pub async fn edit(&self, id: i64, payload: &[u8], deed: &Deed) -> Result<DeadLetter, Error> {
+        let (mut tx, letter) = self.take(id).await?;
+        self.effects(&letter).map_err(Refusal::NotReplayable)?;
+        dead_letter::edit(&mut tx, id, payload).await?;
+        let (before, after) = (Some(letter.payload.as_slice()), Some(payload));
+        let action = Action { operator: &deed.operator, action: "EDIT", why: &deed.why, before, after };
+        dead_letter::record(&mut tx, &letter, &action).await?;
+        let edited = dead_letter::find(&mut *tx, id).await?.ok_or(Refusal::NotFound)?;
+        commit(tx).await?;
+        Ok(edited)
+    }
+
+    /// Gives it up: it takes no effect, and what waits behind it can go on.
+    ///
+    /// # Errors
+    /// There is none of this id, or PostgreSQL is away.
+    pub async fn discard(&self, id: i64, deed: &Deed) -> Result<DeadLetter, Error> {
+        let (mut tx, letter) = self.take(id).await?;
+        dead_letter::remove(&mut tx, id).await?;
+        let before = Some(letter.payload.as_slice());
+        let action = Action { operator: &deed.operator, action: "DISCARD", why: &deed.why, before, after: None };
+        dead_letter::record(&mut tx, &letter, &action).await?;
+        commit(tx).await?;
+        Ok(letter)
+    }
+
+    /// Nobody else has it until the transaction ends.
+    async fn take(&self, id: i64) -> Result<(Tx, DeadLetter), Error> {
+        let mut tx = begin(&self.pool).await?;
+        if !dead_letter::lock(&mut tx, id).await? {
+            return Err(Refusal::NotFound.into());
+        }
+        let letter = dead_letter::find(&mut *tx, id).await?.ok_or(Refusal::NotFound)?;
+        Ok((tx, letter))
+    }
+
+    /// The event of a dead letter and who can take it; else why nobody can.
+    fn effects(&self, letter: &DeadLetter) -> Result<(&dyn Apply, Event), String> {
+        if letter.consumer == parked::relay_name(self.service) {
+            return Err("it is an entry of a journal that the relay could not read, and never was an event".to_owned());
+        }
+        let found = self.consumers.iter().find(|(name, _)| *name == letter.consumer);
+        let (_, effects) = found.ok_or_else(|| format!("{} is not a consumer of this process", letter.consumer))?;
+        Ok((effects.as_ref(), letter.event().map_err(|unreadable| unreadable.to_string())?))
+    }
+}
