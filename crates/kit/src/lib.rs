@@ -8,5 +8,6 @@ pub mod postgres;
 pub mod redis;
 pub mod config;
 pub mod id;
+pub mod page;
 pub mod error;
 pub mod clock;

@@ -1,21 +1,14 @@
 //! Pages of deals and of coupons, and the cursor that leads from one to the next.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use kit::error::Invalid;
+use kit::page::{foreign, token};
 use proto::promotion::v1 as pb;
-use serde::{Deserialize, Serialize};
 
 use super::{reply, request};
 use crate::coupon::{self, Coupon};
 use crate::deal::{self, Deal, DealId, UserId, VenueId};
 use crate::find::{Listed, Of};
 use crate::place::Place;
-
-/// On a page where the client does not say.
-const DEFAULT: i32 = 50;
-/// On a page, at most.
-const MOST: i32 = 1_000;
 
 /// The page of coupons asked for.
 pub(super) struct Coupons {
@@ -31,13 +24,6 @@ pub(super) struct Deals {
     pub(super) state: Option<deal::State>,
     pub(super) after: Option<Place>,
     pub(super) size: usize,
-}
-
-/// What a token says: which list it belongs to, and the last one on the page before.
-#[derive(Serialize, Deserialize)]
-struct Cursor {
-    list: String,
-    last: Place,
 }
 
 impl Coupons {
@@ -91,24 +77,11 @@ impl Deals {
 }
 
 fn size(asked: i32) -> Result<usize, Invalid> {
-    let size = if asked == 0 { DEFAULT } else { asked };
-    let why = || Invalid::new("page_size", format!("is {size}; it is 1 to {MOST}, or 0 for {DEFAULT}"));
-    usize::try_from(size).ok().filter(|_| (1..=MOST).contains(&size)).ok_or_else(why)
+    Ok(usize::try_from(kit::page::size(asked)?).unwrap_or_default())
 }
 
-/// The token that leads on from the last one of a page; empty where nothing follows.
-fn token(list: String, last: Option<Place>) -> String {
-    let cursor = last.map(|last| Cursor { list, last });
-    cursor.map(|cursor| BASE64.encode(serde_json::to_vec(&cursor).unwrap_or_default())).unwrap_or_default()
-}
-
-/// Where a token leads on. In the list that it was made for, and in no other.
+/// Where a token leads on. It comes back from a client, and has to be a place that a list can have.
 fn after(list: &str, token: &str) -> Result<Option<Place>, Invalid> {
-    if token.is_empty() {
-        return Ok(None);
-    }
-    let foreign = || Invalid::new("page_token", "is not the next_page_token of this same list");
-    let bytes = BASE64.decode(token).map_err(|_| foreign())?;
-    let cursor: Cursor = serde_json::from_slice(&bytes).map_err(|_| foreign())?;
-    if cursor.list == list && cursor.last.at().is_some() { Ok(Some(cursor.last)) } else { Err(foreign()) }
+    let place: Option<Place> = kit::page::after(list, token)?;
+    if place.as_ref().is_some_and(|place| place.at().is_none()) { Err(foreign()) } else { Ok(place) }
 }
