@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod grpc;
 pub mod repair;
 pub mod relay;
 pub mod consumer;

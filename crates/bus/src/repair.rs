@@ -91,13 +91,21 @@ impl Repair {
         Ok(dead_letter::find(&self.pool, id).await?.ok_or(Refusal::NotFound)?)
     }
 
+    /// Whether a consumer could take it, were its payload right.
+    ///
+    /// # Errors
+    /// None could: it can only be discarded.
+    pub fn check(&self, letter: &DeadLetter) -> Result<(), Refusal> {
+        self.effects(letter).map(drop).map_err(Refusal::NotReplayable)
+    }
+
     /// Gives it another payload, with which no replay has failed yet.
     ///
     /// # Errors
     /// There is none of this id, no payload would help, or PostgreSQL is away.
     pub async fn edit(&self, id: i64, payload: &[u8], deed: &Deed) -> Result<DeadLetter, Error> {
         let (mut tx, letter) = self.take(id).await?;
-        self.effects(&letter).map_err(Refusal::NotReplayable)?;
+        self.check(&letter)?;
         dead_letter::edit(&mut tx, id, payload).await?;
         let (before, after) = (Some(letter.payload.as_slice()), Some(payload));
         let action = Action { operator: &deed.operator, action: "EDIT", why: &deed.why, before, after };

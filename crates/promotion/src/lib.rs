@@ -25,6 +25,7 @@ use anyhow::Context as _;
 use bus::consumer::Consumer;
 use bus::journal::Keys;
 use bus::relay::{Bell, Relay};
+use bus::repair::Repair;
 use kit::boot::{Process, Stage};
 use kit::config::Servers;
 use kit::redis::{Library, Listener, Redis};
@@ -67,6 +68,8 @@ pub async fn run(servers: &Servers, process: &Process) -> anyhow::Result<()> {
         Ok(())
     });
 
+    let repair = Repair::new(SERVICE, pool.clone()).with(SERVICE, kafka::Records);
+    process.serve(bus::grpc::server(repair));
     process.serve(grpc::server(grpc::Promotion { pool, deals, claims, winners, watches, bell }));
     process.readiness().ready(SERVICE);
     Ok(())

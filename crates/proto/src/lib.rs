@@ -18,6 +18,14 @@ pub mod r#type {
     }
 }
 
+/// `booster.bus.v1`: what operators ask of every service.
+pub mod bus {
+    /// Version 1.
+    pub mod v1 {
+        tonic::include_proto!("booster.bus.v1");
+    }
+}
+
 /// `booster.promotion.v1`: time deals and first-come coupons.
 pub mod promotion {
     /// Version 1.

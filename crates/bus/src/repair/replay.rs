@@ -118,6 +118,9 @@ impl Run {
         }
         let (outcome, cause) = self.replay(&candidate).await?;
         self.done += 1;
+        if !self.order.dry_run {
+            count(candidate.consumer, outcome);
+        }
         Ok(Some(Step { id: candidate.id, outcome, cause, done: self.done, total: self.total }))
     }
 
@@ -207,4 +210,14 @@ async fn apply(tx: &mut Tx, letter: &DeadLetter, effects: &dyn Apply, event: Eve
     effects.apply(tx, &[event]).await?;
     dead_letter::judge(tx).await?;
     Ok(true)
+}
+
+fn count(consumer: String, outcome: Outcome) {
+    let outcome = match outcome {
+        Outcome::Done => "done",
+        Outcome::Again => "again",
+        Outcome::Failed => "failed",
+        Outcome::Would | Outcome::Skipped => "skipped",
+    };
+    metrics::counter!("booster_replayed_events_total", "consumer" => consumer, "outcome" => outcome).increment(1);
 }
