@@ -48,7 +48,9 @@ pub(super) fn order(service: &str, asked: pb::ReplayDeadLettersRequest) -> Resul
         return Err(Invalid::new(field, format!("has more than {NAMED_MOST}")).into());
     }
     let ids = filter.dead_letter_ids.iter().map(|asked| id(field, service, asked)).collect::<Result<_, _>>()?;
+    let after = if asked.after.is_empty() { 0 } else { id("after", service, &asked.after)? };
     Ok(Order {
+        after,
         filter: Filter {
             consumer: words("filter.consumer", &filter.consumer)?,
             cause: words("filter.cause", &filter.cause)?,

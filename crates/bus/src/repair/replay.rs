@@ -30,6 +30,8 @@ const FAILURES: i32 = 3;
 pub struct Order {
     /// Which ones.
     pub filter: Filter,
+    /// Only those that were parked after this one.
+    pub after: i64,
     /// How many a second, at most; from 1 on.
     pub per_second: u32,
     /// Everything is done, and taken back.
@@ -77,10 +79,10 @@ impl Repair {
     pub fn replay(&self, order: Order, end: Deadline) -> impl Stream<Item = Result<Step, Error>> + Send + 'static {
         let run = Run {
             repair: self.clone(),
+            after: order.after,
             order,
             end,
             page: VecDeque::new(),
-            after: 0,
             done: 0,
             total: 0,
             next: Instant::now(),

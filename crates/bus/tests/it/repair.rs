@@ -27,7 +27,7 @@ fn repair(place: &Place) -> Repair {
 }
 
 fn order(filter: Filter) -> Order {
-    Order { filter, per_second: FAST, dry_run: false, operator: "ann".to_owned() }
+    Order { filter, after: 0, per_second: FAST, dry_run: false, operator: "ann".to_owned() }
 }
 
 fn named(ids: &[i64]) -> Filter {
@@ -223,7 +223,8 @@ async fn a_discard_lets_what_waits_behind_it_go_on() {
 async fn a_dry_run_changes_nothing() {
     let (place, consumer) = stuck("repair-dry", &["subject", "broken"], 2).await;
     let repair = repair(&place);
-    repair.edit(letters(&repair).await[0].id, b"mended", &deed()).await.unwrap();
+    let all = letters(&repair).await;
+    repair.edit(all[0].id, b"mended", &deed()).await.unwrap();
     let dump = async || {
         let statement = "SELECT array_agg(row::text ORDER BY row::text) FROM (
             SELECT row::text FROM parked AS row UNION ALL SELECT row::text FROM effect AS row
@@ -237,6 +238,8 @@ async fn a_dry_run_changes_nothing() {
     for _ in 0..2 {
         assert_eq!(outcomes(&repair, dry.clone()).await, expected);
     }
+    let rest = Order { after: all[3].id, ..dry };
+    assert_eq!(outcomes(&repair, rest).await, [Outcome::Skipped; 2], "the last two");
     assert_eq!(dump().await, before);
     consumer.stop().await;
     place.end().await;
