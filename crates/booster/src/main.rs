@@ -1,6 +1,9 @@
 #![doc = include_str!("../README.md")]
 
 mod say;
+mod table;
+mod instant;
+mod client;
 mod serve;
 mod migrate;
 mod healthcheck;

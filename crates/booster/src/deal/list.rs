@@ -3,7 +3,8 @@
 use proto::promotion::v1 as pb;
 
 use super::{Client, connect, print, refusal};
-use crate::say::{aside, say};
+use crate::say::aside;
+use crate::table::table;
 
 /// List deals as they stand, newest first
 ///
@@ -42,7 +43,8 @@ const HEADINGS: [&str; 6] = ["DEAL", "STATE", "REMAINING", "OPENS", "CLOSES", "T
 impl List {
     pub(super) async fn run(self, addr: &str) -> anyhow::Result<()> {
         let (deals, more) = self.deals(&mut connect(addr).await?).await?;
-        table(&deals.iter().map(row).collect::<Vec<_>>());
+        // What is counted stands to the right.
+        table(HEADINGS, Some(2), &deals.iter().map(row).collect::<Vec<_>>());
         if more {
             aside(format_args!("there are more than --limit {}", self.limit));
         }
@@ -87,18 +89,4 @@ fn row(deal: &pb::Deal) -> [String; 6] {
     let (opens, closes) = (print::instant(deal.opens_at), print::instant(deal.closes_at));
     let title = if deal.title.is_empty() { "-" } else { &deal.title };
     [deal.deal_id.clone(), print::state(deal.state()).to_owned(), remaining, opens, closes, title.to_owned()]
-}
-
-/// Each column as wide as its widest value; what is counted stands to the right.
-fn table(rows: &[[String; 6]]) {
-    let headings = HEADINGS.map(str::to_owned);
-    let all = || std::iter::once(&headings).chain(rows);
-    let wide = |column: usize| all().map(|row| row[column].len()).max().unwrap_or_default();
-    let [deal_wide, state_wide, remaining_wide, opens_wide, closes_wide] = [0, 1, 2, 3, 4].map(wide);
-    for [deal, state, remaining, opens, closes, title] in all() {
-        say!(
-            "{deal:deal_wide$}  {state:state_wide$}  {remaining:>remaining_wide$}  {opens:opens_wide$}  \
-             {closes:closes_wide$}  {title}"
-        );
-    }
 }
