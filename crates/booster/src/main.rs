@@ -8,6 +8,7 @@ mod serve;
 mod migrate;
 mod healthcheck;
 mod deal;
+mod dlq;
 mod audit;
 mod fence;
 
@@ -46,6 +47,8 @@ enum Command {
     Healthcheck(healthcheck::Healthcheck),
     /// Work with deals: create, look, watch, change, close, export, claim
     Deal(deal::Deal),
+    /// Work with events that are stuck: look, edit, replay, discard
+    Dlq(dlq::Dlq),
     /// Check what must always be true, on the live system
     Audit(audit::Audit),
     /// See and change which Redis node may serve which tag
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
             Command::Migrate(migrate) => migrate.run().await,
             Command::Healthcheck(healthcheck) => healthcheck.run().await,
             Command::Deal(deal) => deal.run().await,
+            Command::Dlq(dlq) => dlq.run().await,
             Command::Audit(audit) => audit.run().await,
             Command::Fence(fence) => fence.run().await,
         }

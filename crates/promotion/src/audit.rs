@@ -53,9 +53,9 @@ pub async fn run(servers: &Servers, only: Option<DealId>) -> anyhow::Result<Repo
         None => auditor.look_at_all(&mut report).await?,
     }
     for (consumer, count) in arrival::parked(&auditor.pool).await? {
-        report.violations.push(format!(
-            "{count} events of the consumer {consumer} are parked: table promotion.parked says which and why (I10)"
-        ));
+        report
+            .violations
+            .push(format!("{count} events of the consumer {consumer} are parked, `booster dlq list` shows them (I10)"));
     }
     auditor.redis.close().await;
     Ok(report)

@@ -6,6 +6,7 @@ mod booster;
 mod crowd;
 
 mod deal;
+mod dlq;
 mod faults;
 mod histories;
 mod manual;

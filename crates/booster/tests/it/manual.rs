@@ -5,7 +5,7 @@ use crate::booster::{run, told};
 #[tokio::test]
 async fn every_command_has_a_manual() {
     let manual = told(None, &["--help"]).await;
-    for command in ["all", "promotion", "migrate", "healthcheck", "deal", "audit", "fence"] {
+    for command in ["all", "promotion", "migrate", "healthcheck", "deal", "dlq", "audit", "fence"] {
         assert!(manual.contains(command), "{command} is not in the manual");
         assert!(told(None, &[command, "--help"]).await.len() > 200, "{command} has no manual");
     }
@@ -16,6 +16,31 @@ async fn every_command_for_deals_has_an_example() {
     for command in ["create", "show", "list", "watch", "update", "close", "export", "claim"] {
         let manual = told(None, &["deal", command, "--help"]).await;
         assert!(manual.contains(&format!("Example: booster deal {command}")), "{manual}");
+    }
+}
+
+#[tokio::test]
+async fn every_command_for_dead_letters_has_an_example() {
+    for command in ["list", "show", "edit", "replay", "discard"] {
+        let manual = told(None, &["dlq", command, "--help"]).await;
+        assert!(manual.contains(&format!("Example: booster dlq {command}")), "{manual}");
+    }
+}
+
+#[tokio::test]
+async fn a_deed_without_a_reason_or_without_a_choice_is_not_done() {
+    let cases = [
+        (vec!["discard", "promotion-1"], "--why"),
+        (vec!["edit", "promotion-1", "--why", "a test"], "--file"),
+        (vec!["replay"], "--all"),
+        (vec!["replay", "--all", "--cause", "x"], "cannot be used with"),
+        (vec!["replay", "--all", "--per-second", "0"], "--per-second"),
+    ];
+    for (args, expected) in cases {
+        let output = run(None, &[&["dlq"], &args[..], &["--operator", "ann"]].concat()).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+        assert!(said.contains(expected), "{args:?}: {said}");
     }
 }
 

@@ -100,7 +100,7 @@ const DEFECTS: [Defect; 17] = [
             "INSERT INTO promotion.parked (consumer, parking_key, topic, partition, \"offset\", headers, payload, cause, attempts)
              VALUES ('promotion', 'lunch-9', 't', 0, 0, '{}', '', 'poison', 3)",
         ),
-        sentences: &["1 events of the consumer promotion are parked: table promotion.parked says which and why (I10)"],
+        sentences: &["1 events of the consumer promotion are parked, `booster dlq list` shows them (I10)"],
     },
     Defect {
         name: "behind",
