@@ -107,7 +107,6 @@ struct Turn<'a> {
     gauges: gauges::Gauges,
 }
 
-
 impl Relay {
     /// Relays until told to stop. A fault ends one turn: producer and lease are given up, and everything begins anew at
     /// what PostgreSQL has.

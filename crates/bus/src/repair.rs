@@ -12,6 +12,7 @@ use crate::consumer::{Effects, Failed};
 use crate::dead_letter::{DeadLetter, Filter, Refusal};
 use crate::event::Event;
 use crate::postgres::dead_letter::{self, Action};
+use crate::postgres::parked;
 
 /// Why something was not done.
 pub type Error = kit::error::Error<Refusal>;
