@@ -66,7 +66,8 @@ impl Stores<'_> {
         let trace = kit::telemetry::traceparent().unwrap_or_default();
         let answer = self.deals.restore((&deal_id, rank), &order, &trace).await?;
         match find::known(self.pool, &deal_id, answer, Refusal::CouponNotFound).await? {
-            Some(Ok(())) => {
+            Some(Ok(Some((user, holding)))) => Ok(self.changed(deal_id, user, holding)),
+            Some(Ok(None)) => {
                 self.bell.ring(Tag::of(deal_id.as_str()));
                 find::coupon(self.pool, self.deals, deal_id, rank).await
             }

@@ -139,15 +139,16 @@ impl Deals {
         self.coupon("promotion_redeem_3", deal_id, &args).await?.or_no(reply::unfit, Reply::holding)
     }
 
-    /// Takes a coupon back from an order, which can never redeem it afterwards.
+    /// Takes a coupon back from an order, which can never redeem it afterwards. Whose it is Redis knows where an order has ever
+    /// redeemed it.
     pub async fn restore(
         &self,
         (deal_id, rank): (&DealId, i64),
         order: &OrderId,
         trace: &str,
-    ) -> Result<Answer<Result<(), Unfit>>, CallError> {
+    ) -> Result<Answer<Result<Option<(UserId, Holding)>, Unfit>>, CallError> {
         let args = [deal_id.as_str(), &rank.to_string(), order.as_str(), trace];
-        self.coupon("promotion_restore_3", deal_id, &args).await?.or_no(reply::unfit, |_| Some(()))
+        self.coupon("promotion_restore_3", deal_id, &args).await?.or_no(reply::unfit, Reply::restored)
     }
 
     /// Gives a coupon back.

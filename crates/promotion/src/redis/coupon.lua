@@ -80,14 +80,14 @@ end
 -- Takes a coupon back from an order, which can never redeem it from now on, whether or not it has before. Whoever else has
 -- redeemed it keeps it. It runs when memory is full: an undo always does.
 -- ARGV  1 deal id  2 rank  3 order  4 traceparent, or empty
--- ->    { "OK", now }, { "NO", "COUPON_NOT_FOUND" | "COUPON_OTHER_ORDER" }, or as above
+-- ->    { "OK", now, terms, "ISSUED" | "RETURNED", rank, ms, "", user }, { "OK", now } where no order ever has redeemed it, and
+--       nobody here knows whose it is; { "NO", "COUPON_NOT_FOUND" | "COUPON_OTHER_ORDER" }, or as above
 local function restore(keys, args, tag)
   local rank, order, mark = args[2], args[3], args[2] .. '/' .. args[3]
   if tonumber(rank) > tonumber(redis.call('HGET', keys[2], 'issued')) then return { 'NO', 'COUPON_NOT_FOUND' } end
-  local used = read_used(keys, rank)
+  local used, terms = read_used(keys, rank), redis.call('HGET', keys[2], 'terms')
+  local held = parse_held(redis.call('HGET', keys[3], used.user))
   if used.order == order then
-    local held = parse_held(redis.call('HGET', keys[3], used.user))
-    local terms = redis.call('HGET', keys[2], 'terms')
     used.version, used.order = used.version + 1, ''
     write_used(keys, rank, used)
     redis.call('HSET', keys[5], mark, '1')
@@ -99,7 +99,10 @@ local function restore(keys, args, tag)
     redis.call('HINCRBY', keys[5], rank .. '/', 1)
   end
   if used.order ~= '' then return { 'NO', 'COUPON_OTHER_ORDER' } end
-  return { 'OK', tag.now }
+  if not held then return { 'OK', tag.now } end
+  local reply = coupon_reply(tag, terms, held, '')
+  reply[#reply + 1] = used.user
+  return reply
 end
 
 -- Gives a coupon back: its seat is free for somebody else, its rank is not. A repeat changes nothing. It runs when memory is

@@ -9,7 +9,7 @@ use kit::redis::CallError;
 
 use super::{Answer, Claimed, Held, Holding, Kept, Outcome, Rounds, Sold, Unfit};
 use crate::coupon::{Grant, State};
-use crate::deal::{Course, Decision, Refusal, Updated};
+use crate::deal::{Course, Decision, Refusal, Updated, UserId};
 
 /// The field that keeps a hash of holders alive while there are none.
 const NOBODY: &str = ":";
@@ -67,6 +67,15 @@ impl Reply {
         let grant = Grant { rank: self.number()?, claimed_ms: self.number()? };
         let order_id = Some(self.text()?).filter(|order_id| !order_id.is_empty());
         Some(Holding { now_ms, terms, state, grant, order_id })
+    }
+
+    /// A coupon and whose it is; nothing where nobody knows that.
+    pub(super) fn restored(&mut self) -> Option<Option<(UserId, Holding)>> {
+        if self.parts.len() == 1 {
+            return Some(None);
+        }
+        let holding = self.holding()?;
+        Some(Some((UserId::parse(&self.text()?).ok()?, holding)))
     }
 
     pub(super) fn updated(&mut self) -> Option<Updated> {

@@ -96,7 +96,7 @@ impl Pair {
 
     async fn restore(&self, rank: i64, order: &str) -> Result<(), Unfit> {
         let order = OrderId::parse(order).unwrap();
-        found(self.shelf.deals.restore((&self.wish.deal_id, rank), &order, "").await.unwrap())
+        found(self.shelf.deals.restore((&self.wish.deal_id, rank), &order, "").await.unwrap()).map(drop)
     }
 
     async fn update(&self, version: i64, patch: &Patch) -> (Decision, i64) {

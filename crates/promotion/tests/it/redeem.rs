@@ -115,7 +115,8 @@ async fn so_many_orders_that_no_other_may_try_and_every_undo_ends() {
     let order = |number: u32| OrderId::parse(&format!("o{number}")).unwrap();
     let redeem =
         async |number| found(shelf.deals.redeem((&wish.deal_id, 1), &ann, &order(number), "").await.unwrap()).map(drop);
-    let restore = async |number| found(shelf.deals.restore((&wish.deal_id, 1), &order(number), "").await.unwrap());
+    let restore =
+        async |number| found(shelf.deals.restore((&wish.deal_id, 1), &order(number), "").await.unwrap()).map(drop);
     let barred = Err(Unfit::Refused(Refusal::CouponOtherOrder));
 
     assert_eq!(redeem(0).await, Ok(()));

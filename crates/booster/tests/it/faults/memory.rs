@@ -19,6 +19,10 @@ async fn without_memory_claims_are_refused_cleanly_and_what_makes_room_still_wor
     let mut client = doors(&field.urls()).await.remove(0);
     open_deal(&mut client, "small", 10).await;
     let coupon = client.claim_coupon(claiming("small", "ann")).await.unwrap().into_inner().coupon.unwrap();
+    for user in ["cid", "dan"] {
+        client.claim_coupon(claiming("small", user)).await.unwrap();
+    }
+    client.redeem_coupon(redeeming("small-2", "cid", "o1")).await.unwrap();
 
     crowd
         .during(async {
@@ -45,6 +49,8 @@ async fn without_memory_claims_are_refused_cleanly_and_what_makes_room_still_wor
     assert!(crowd.reasons().contains_key("OVERLOADED"), "{:?}", crowd.reasons());
 
     client.claim_coupon(claiming("small", "bob")).await.unwrap();
+    client.redeem_coupon(redeeming("small-3", "dan", "o2")).await.unwrap();
+    assert_eq!(refused(client.redeem_coupon(redeeming("small-2", "cid", "o1")).await), "COUPON_OTHER_ORDER");
     // What was begun is finished by the pusher.
     let since = Instant::now();
     while state_of(&mut client, "late").await != pb::DealState::Open {
@@ -54,7 +60,12 @@ async fn without_memory_claims_are_refused_cleanly_and_what_makes_room_still_wor
     field.assert_exact(&[&crowd]).await;
 }
 
-/// Nothing new is taken; what is held can be seen and given back.
+fn redeeming(coupon_id: &str, user_id: &str, order_id: &str) -> pb::RedeemCouponRequest {
+    let (coupon_id, user_id, order_id) = (coupon_id.to_owned(), user_id.to_owned(), order_id.to_owned());
+    pb::RedeemCouponRequest { coupon_id, user_id, order_id }
+}
+
+/// Nothing new is taken or used; what is held can be seen, given back, and taken back from an order.
 async fn assert_full(client: &mut Client, coupon: &pb::Coupon) {
     assert_eq!(refused(client.claim_coupon(claiming("small", "bob")).await), "OVERLOADED");
     let returning = pb::ReturnCouponRequest { coupon_id: coupon.coupon_id.clone(), user_id: coupon.user_id.clone() };
@@ -62,6 +73,9 @@ async fn assert_full(client: &mut Client, coupon: &pb::Coupon) {
     assert_eq!(returned, pb::Coupon { state: pb::CouponState::Returned.into(), ..coupon.clone() });
     let asked = pb::GetClaimRequest { deal_id: coupon.deal_id.clone(), user_id: coupon.user_id.clone() };
     assert_eq!(client.get_claim(asked).await.unwrap().into_inner(), returned);
+    assert_eq!(refused(client.redeem_coupon(redeeming("small-3", "dan", "o2")).await), "OVERLOADED");
+    let undo = pb::RestoreCouponRequest { coupon_id: "small-2".to_owned(), order_id: "o1".to_owned() };
+    assert_eq!(client.restore_coupon(undo).await.unwrap().into_inner().state(), pb::CouponState::Issued);
     // What was refused has left nothing behind.
     let asked = pb::GetClaimRequest { deal_id: coupon.deal_id.clone(), user_id: "bob".to_owned() };
     assert_eq!(refused(client.get_claim(asked).await), "COUPON_NOT_FOUND");
