@@ -18,18 +18,17 @@ pub fn compare(tree: &[File], readme: &str) -> Vec<String> {
     found
 }
 
-/// Every reason of a refusal, and where it stands.
+/// Every reason of a refusal, and where it stands: the constants that all services share, and the words of each `fn reason`.
 fn said(tree: &[File]) -> BTreeMap<String, String> {
     let mut said = BTreeMap::new();
-    for file in tree {
-        let before = match file.path.as_str() {
-            OF_EVERY_SERVICE => "&str = \"",
-            path if path.ends_with("/refusal.rs") => "=> \"",
-            _ => continue,
-        };
+    for file in tree.iter().filter(|file| file.path.contains("/src/") && !file.path.ends_with("tests.rs")) {
+        let is_shared = file.path == OF_EVERY_SERVICE;
+        let mut inside = false;
         for (line, text) in file.code() {
+            inside = (inside || text.contains("fn reason(")) && text != "    }";
+            let before = if is_shared { "&str = \"" } else { "=> \"" };
             let word = text.split_once(before).and_then(|(_, rest)| rest.split('"').next());
-            if let Some(word) = word.filter(|word| is_reason(word)) {
+            if let Some(word) = word.filter(|word| (inside || is_shared) && is_reason(word)) {
                 said.insert(word.to_owned(), format!("{}:{line}", file.path));
             }
         }
@@ -68,7 +67,10 @@ mod tests {
 
     #[test]
     fn what_the_table_says_is_what_the_code_says() {
-        let service = file("crates/promotion/src/deal/refusal.rs", "Self::SoldOut => \"SOLD_OUT\",\n");
+        let service = file(
+            "crates/promotion/src/deal/refusal.rs",
+            "    fn reason(&self) {\n        Self::SoldOut => \"SOLD_OUT\",\n    }\n    A => \"OTHER\",\n",
+        );
         let every =
             file(OF_EVERY_SERVICE, "pub const INTERNAL: &str = \"INTERNAL\";\nconst WORDS: &str = \"an error\";\n");
         assert_eq!(compare(&[service, every], README), Vec::<String>::new());
@@ -76,7 +78,10 @@ mod tests {
 
     #[test]
     fn a_refusal_without_a_row_and_a_row_without_a_refusal_are_found() {
-        let service = file("crates/promotion/src/deal/refusal.rs", "Self::Closed => \"CLOSED\",\n");
+        let service = file(
+            "crates/promotion/src/deal/refusal.rs",
+            "    fn reason(&self) {\n        Self::Closed => \"CLOSED\",\n    }\n",
+        );
         let found = compare(&[service], README);
         assert_eq!(found.len(), 3, "{found:?}");
         assert!(found[0].contains("CLOSED has no row"), "{found:?}");
