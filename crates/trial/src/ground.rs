@@ -3,6 +3,7 @@
 mod template;
 mod database;
 mod environment;
+mod topics;
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -109,12 +110,15 @@ impl Ground {
         Ok(Self { servers, admin_url, outside: self.outside.clone(), database })
     }
 
-    /// Removes the database, whoever is still connected to it. Keys and topics stay; nobody else has their names.
+    /// Removes the database, whoever is still connected to it, and the topics: a broker that starts again opens every
+    /// partition there is. Keys stay; nobody else has their names.
     pub async fn end(self) {
         if let Ok(mut admin) = Admin::connect(&self.outside).await {
             // Best effort: a later ground removes what is left.
             let _ = admin.drop_database(&self.database, true).await;
         }
+        // Best effort as well: where a test has hurt the broker, it goes with its data.
+        let _ = topics::remove(&self.servers).await;
     }
 
     async fn make(name: &str) -> anyhow::Result<Self> {

@@ -1,6 +1,7 @@
 //! An operator's day: prepare, look, work with deals, drain.
 
 use sqlx::Connection as _;
+use trial::ground::Ground;
 
 use crate::booster::{promotions, run, told};
 
@@ -50,4 +51,16 @@ async fn an_audit_finds_what_was_done_by_hand_and_nothing_else() {
         "violation  lunch: rank 2 is not in PostgreSQL (I2, I3)\naudit      1 deals, 1 coupons, 1 violations\n"
     );
     ground.end().await;
+}
+
+/// Roles belong to the server, and no lock of PostgreSQL's is seen by two of its databases.
+#[tokio::test]
+async fn databases_of_one_server_are_migrated_at_the_same_time() {
+    let grounds = futures::future::join_all((0..6).map(|_| Ground::new("migrate-many"))).await;
+    for _ in 0..4 {
+        futures::future::join_all(grounds.iter().map(|ground| told(Some(ground), &["migrate"]))).await;
+    }
+    for ground in grounds {
+        ground.end().await;
+    }
 }

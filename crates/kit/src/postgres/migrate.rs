@@ -1,6 +1,9 @@
 //! One schema and one role per service; a role sees only its own schema.
 
+use std::time::Duration;
+
 use anyhow::{anyhow, ensure};
+use backon::{ExponentialBuilder, Retryable as _};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
@@ -29,6 +32,11 @@ impl Schema {
 
 /// Where the admin's URL comes from.
 pub(super) const ADMIN_FLAG: &str = "--postgres-admin-url";
+
+/// The first pause before a role that somebody else is changing is changed again. It doubles.
+const ROLE_PAUSE: Duration = Duration::from_millis(10);
+/// How often that is tried, at most: five seconds in all.
+const ROLE_TRIES: usize = 8;
 
 /// Brings one service's schema to this version: makes role and schema if missing, then runs what has not run yet.
 /// Idempotent; two at the same time wait for each other.
@@ -64,7 +72,8 @@ pub async fn migrate(admin_url: &Secret, servers: &Servers, schema: &Schema) -> 
     Ok(())
 }
 
-/// Roles belong to the server, not to the database: several databases of one server share them.
+/// Roles belong to the server, not to the database, and no lock is seen by two databases: where two of them make or alter the
+/// same role at once, one is refused, and tries again.
 async fn make_role(connection: &mut PgConnection, servers: &Servers, service: &str) -> anyhow::Result<()> {
     let url = servers.postgres_url_for(service);
     let own = url::Url::parse(url.expose()).map_err(|_| Invalid::new("--postgres-url", super::NOT_A_URL))?;
@@ -74,21 +83,25 @@ async fn make_role(connection: &mut PgConnection, servers: &Servers, service: &s
     }
     let password = own.password().unwrap_or_default().replace('\'', "''");
     let login = if password.is_empty() { "LOGIN".to_owned() } else { format!("LOGIN PASSWORD '{password}'") };
-    // The lock keeps two migrations of two databases from making the same role at once.
     let statement = format!(
-        "BEGIN; SELECT pg_advisory_xact_lock(hashtext('booster roles'));
-         DO $$ BEGIN
+        "DO $$ BEGIN
            IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{service}') THEN CREATE ROLE {service}; END IF;
          END $$;
          ALTER ROLE {service} {login};
-         ALTER ROLE {service} SET search_path = {service};
-         COMMIT"
+         ALTER ROLE {service} SET search_path = {service};"
     );
-    sqlx::raw_sql(AssertSqlSafe(statement))
-        .execute(connection)
-        .await
-        .map_err(|error| anyhow!("cannot make the role {service}: the admin needs CREATEROLE ({})", words(&error)))?;
+    let connection = tokio::sync::Mutex::new(connection);
+    let make = async || sqlx::raw_sql(AssertSqlSafe(statement.clone())).execute(&mut **connection.lock().await).await;
+    let patience = ExponentialBuilder::default().with_jitter().with_min_delay(ROLE_PAUSE).with_max_times(ROLE_TRIES);
+    let made = make.retry(patience).when(is_concurrent).await;
+    made.map_err(|error| anyhow!("cannot make the role {service}: the admin needs CREATEROLE ({})", words(&error)))?;
     Ok(())
+}
+
+/// Whether somebody else has just changed the same role: "tuple concurrently updated" is an internal error to PostgreSQL.
+fn is_concurrent(error: &sqlx::Error) -> bool {
+    const CODES: [&str; 3] = ["XX000", "23505", "42710"];
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| CODES.contains(&&*code))
 }
 
 async fn run(connection: &mut PgConnection, migrator: &Migrator, table: String) -> anyhow::Result<()> {
