@@ -86,10 +86,10 @@ struct Claim {
 /// Why a claim has no coupon.
 enum No {
     Error(Error<Refusal>),
-    /// Redis has no such deal; PostgreSQL knows whether there is one.
-    Missing,
-    /// Every coupon of the deal is over; PostgreSQL knows who holds one.
-    Archived,
+    /// Redis has no such deal; PostgreSQL knows whether there is one, and what this user has of it.
+    Missing(UserId),
+    /// Every coupon of the deal is over; PostgreSQL knows whether this user holds one.
+    Archived(UserId),
 }
 
 impl Claims {
@@ -130,16 +130,15 @@ impl Claims {
         let (reply, answer) = oneshot::channel();
         let trace = kit::telemetry::traceparent();
         let arrived = Instant::now();
-        let (asked, user) = (deal_id.clone(), user_id.clone());
-        let claim = Claim { deal_id: asked, user_id: user, arrived, deadline, trace, reply, _place: place };
+        let claim = Claim { deal_id: deal_id.clone(), user_id, arrived, deadline, trace, reply, _place: place };
         if lane.claims.try_send(claim).is_err() {
             return Err(Error::Overloaded { retry_after: OVERLOADED_RETRY });
         }
         match answer.await {
             Ok(Ok(yes)) => Ok(yes),
             Ok(Err(No::Error(error))) => Err(error),
-            Ok(Err(No::Missing)) => self.missing(deal_id, user_id).await,
-            Ok(Err(No::Archived)) => self.archived(deal_id, user_id).await,
+            Ok(Err(No::Missing(user_id))) => self.missing(deal_id, user_id).await,
+            Ok(Err(No::Archived(user_id))) => self.archived(deal_id, user_id).await,
             Err(_) => Err(Error::Unavailable(Fault::new("the lane ended before it had an answer"))),
         }
     }

@@ -70,22 +70,22 @@ pub(super) async fn settle(
                 }
             }
             // Only of a first copy it is known that no other has taken anything.
-            Ok(Answer::Frozen) if first => return settling.refuse(|| No::Error(Refusal::Frozen.into())),
-            Ok(Answer::Missing) if first => return settling.refuse(|| No::Missing),
+            Ok(Answer::Frozen) if first => return settling.refuse(|_| No::Error(Refusal::Frozen.into())),
+            Ok(Answer::Missing) if first => return settling.refuse(No::Missing),
             // Nothing is on its way any more: what was taken has long arrived.
-            Ok(Answer::Archived) => return settling.refuse(|| No::Archived),
+            Ok(Answer::Archived) => return settling.refuse(No::Archived),
             Err(CallError::Full) if first => {
-                return settling.refuse(|| No::Error(Error::Overloaded { retry_after: OVERLOADED_RETRY }));
+                return settling.refuse(|_| No::Error(Error::Overloaded { retry_after: OVERLOADED_RETRY }));
             }
             Err(CallError::Broken(error)) if first => {
                 let cause = format!("the claim function failed: {error}");
-                return settling.refuse(|| No::Error(Error::Internal(Fault::new(cause.clone()))));
+                return settling.refuse(|_| No::Error(Error::Internal(Fault::new(cause.clone()))));
             }
             Ok(Answer::Frozen | Answer::Missing) | Err(CallError::Broken(_))
                 if clock.own_ms() - begun_ms > FROZEN_MS =>
             {
                 let unknown = || Fault::new("Redis does not say what became of an earlier copy");
-                return settling.refuse(|| No::Error(Error::Unavailable(unknown())));
+                return settling.refuse(|_| No::Error(Error::Unavailable(unknown())));
             }
             // This copy has taken nothing.
             outcome @ Err(CallError::Moving(_) | CallError::Unsafe) => report(deal_id, copies, &outcome),
@@ -144,9 +144,9 @@ impl Settling<'_> {
         }
     }
 
-    fn refuse(self, no: impl Fn() -> No) -> Settled {
+    fn refuse(self, no: impl Fn(UserId) -> No) -> Settled {
         for claim in self.open.into_iter().flatten() {
-            let _ = claim.reply.send(Err(no()));
+            let _ = claim.reply.send(Err(no(claim.user_id)));
         }
         Settled { issued: self.issued, sold_out: false, again: Vec::new() }
     }

@@ -138,6 +138,9 @@ impl Hub {
             matches!(listening, Ok(Ok(()))).then_some(tag)
         });
         let new: HashSet<Tag> = futures::future::join_all(new).await.into_iter().flatten().collect();
+        if new.is_empty() {
+            return;
+        }
         // What has changed before it was listened to nobody has said.
         let mut watched = self.watches.watched.lock().unwrap_or_else(PoisonError::into_inner);
         for (_, deal) in watched.iter_mut().filter(|(deal_id, _)| new.contains(&Tag::of(deal_id.as_str()))) {
