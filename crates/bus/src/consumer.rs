@@ -18,7 +18,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
-use crate::event::{Event, Unreadable};
+use crate::event::Unreadable;
+use crate::inbox::First;
+use crate::outbox::Told;
 use crate::postgres::inbox;
 use received::Received;
 
@@ -35,9 +37,9 @@ const PARTITIONS_EVERY: Duration = Duration::from_secs(3_600);
 
 /// The effects of a service: what its events change in its tables.
 pub trait Effects: Send + Sync + 'static {
-    /// Applies events that are here for the first time, in the order of their partitions, in `tx`. It is called again
-    /// with the same events when the transaction could not be committed.
-    fn apply(&self, tx: &mut Tx, events: &[Event]) -> impl Future<Output = Result<(), Failed>> + Send;
+    /// Applies events that are here for the first time, in the order of their partitions, in `tx`; answers what that has told
+    /// others, if anything. It is called again with the same events when the transaction could not be committed.
+    fn apply(&self, tx: &mut Tx, events: &[First]) -> impl Future<Output = Result<Told, Failed>> + Send;
 }
 
 /// Why effects could not be applied.

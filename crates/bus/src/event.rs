@@ -30,6 +30,21 @@ pub struct Event {
     pub payload: Bytes,
 }
 
+/// An event that is to be told: PostgreSQL gives it its id and its time when it is written into the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// `ce_type`: `booster.order.v1.OrderPaid`.
+    pub kind: String,
+    /// `ce_subject`: the aggregate.
+    pub subject: String,
+    /// `ce_sequence`: the aggregate's version after the change. The higher one is the newer one.
+    pub sequence: i64,
+    /// `ce_partitionkey`: events with the same key keep their order.
+    pub partition_key: String,
+    /// The protobuf message that `kind` names: the aggregate's whole state after the change.
+    pub payload: Bytes,
+}
+
 impl Event {
     /// Reads an event from its headers; of two with the same name the first counts.
     pub(crate) fn read(headers: &[(String, Vec<u8>)], payload: Bytes) -> Result<Self, Unreadable> {

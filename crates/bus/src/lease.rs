@@ -13,7 +13,7 @@ use crate::journal::{Position, Tag};
 use crate::postgres::{journal, lease};
 
 /// How often the holder shows that it lives.
-const BEAT: Duration = Duration::from_secs(1);
+pub(crate) const BEAT: Duration = Duration::from_secs(1);
 /// How long the holder waits for an answer before it believes that it has lost the lease: shorter than PostgreSQL's own
 /// patience, which is five seconds.
 const ANSWER: Duration = Duration::from_secs(3);
@@ -29,7 +29,7 @@ pub(crate) struct Lease {
 impl Lease {
     /// Waits until nobody else holds `name`.
     pub(crate) async fn take(options: &PgConnectOptions, name: &str, holder: &str) -> anyhow::Result<Self> {
-        let mut connection = timely(open(options)).await.context("cannot open the connection of the lease")?;
+        let mut connection = open(options).await?;
         loop {
             if let Some(token) = timely(async { Ok(lease::take(&mut connection, name, holder).await?) }).await? {
                 tracing::info!(lease = name, token, "this process relays now");
@@ -62,7 +62,8 @@ impl Lease {
     }
 }
 
-async fn open(options: &PgConnectOptions) -> anyhow::Result<PgConnection> {
+/// Opens a connection whose session PostgreSQL ends when it falls silent, with all that is locked by it.
+pub(crate) async fn open(options: &PgConnectOptions) -> anyhow::Result<PgConnection> {
     let options = options.clone().options([
         ("idle_session_timeout", "5s"),
         ("idle_in_transaction_session_timeout", "5s"),
@@ -72,9 +73,10 @@ async fn open(options: &PgConnectOptions) -> anyhow::Result<PgConnection> {
         ("tcp_keepalives_count", "3"),
         ("tcp_user_timeout", "5000"),
     ]);
-    Ok(options.connect().await?)
+    timely(async { Ok(options.connect().await?) }).await.context("cannot open the connection of the lease")
 }
 
-async fn timely<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+/// Without an answer in time the session is believed to be lost: before PostgreSQL can have given what it held to somebody else.
+pub(crate) async fn timely<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::time::timeout(ANSWER, work).await.context("PostgreSQL did not answer in time")?
 }

@@ -7,6 +7,8 @@ pub mod consumer;
 pub mod stamp;
 pub mod fence;
 pub mod arrival;
+pub mod inbox;
+pub mod outbox;
 mod lease;
 mod producer;
 pub mod topic;

@@ -3,7 +3,9 @@
 
 pub(crate) mod dead_letter;
 pub(crate) mod inbox;
+pub(crate) mod outbox;
 pub(crate) mod journal;
 pub(crate) mod lease;
 pub(crate) mod parked;
+pub(crate) mod partitions;
 pub(crate) mod tag;

@@ -11,6 +11,8 @@ use kit::postgres::{Pool, Tx, begin, commit};
 use crate::consumer::{Effects, Failed};
 use crate::dead_letter::{DeadLetter, Filter, Refusal};
 use crate::event::Event;
+use crate::inbox::First;
+use crate::outbox::Told;
 use crate::postgres::dead_letter::{self, Action};
 use crate::postgres::parked;
 
@@ -27,11 +29,11 @@ pub struct Repair {
 
 /// [`Effects`], whatever their type is.
 trait Apply: Send + Sync {
-    fn apply<'a>(&'a self, tx: &'a mut Tx, events: &'a [Event]) -> BoxFuture<'a, Result<(), Failed>>;
+    fn apply<'a>(&'a self, tx: &'a mut Tx, events: &'a [First]) -> BoxFuture<'a, Result<Told, Failed>>;
 }
 
 impl<E: Effects> Apply for E {
-    fn apply<'a>(&'a self, tx: &'a mut Tx, events: &'a [Event]) -> BoxFuture<'a, Result<(), Failed>> {
+    fn apply<'a>(&'a self, tx: &'a mut Tx, events: &'a [First]) -> BoxFuture<'a, Result<Told, Failed>> {
         Effects::apply(self, tx, events).boxed()
     }
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bus::journal::Tag;
-use bus::relay::Bell;
+use bus::relay::journal::Bell;
 use kit::boot::{Process, Stage};
 use kit::error::{Error, Fault};
 use kit::grpc::Deadline;

@@ -6,7 +6,7 @@ mod request;
 
 use std::time::Duration;
 
-use bus::relay::Bell;
+use bus::relay::journal::Bell;
 use futures::stream::BoxStream;
 use futures::{FutureExt as _, StreamExt as _};
 use kit::error::Error;

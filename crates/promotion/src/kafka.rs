@@ -2,7 +2,9 @@
 
 use bus::consumer::{Effects, Failed};
 use bus::event::{Event, Unreadable};
+use bus::inbox::First;
 use bus::journal::Entry;
+use bus::outbox::Told;
 use kit::postgres::Tx;
 use prost::Message as _;
 use proto::promotion::v1 as pb;
@@ -127,9 +129,10 @@ fn event(
 pub struct Records;
 
 impl Effects for Records {
-    async fn apply(&self, tx: &mut Tx, events: &[Event]) -> Result<(), Failed> {
-        let changes = events.iter().map(change).collect::<Result<Vec<_>, _>>()?;
-        Ok(record::coupons(tx, changes).await?)
+    async fn apply(&self, tx: &mut Tx, events: &[First]) -> Result<Told, Failed> {
+        let changes = events.iter().map(|event| change(event)).collect::<Result<Vec<_>, _>>()?;
+        record::coupons(tx, changes).await?;
+        Ok(Told::nothing())
     }
 }
 

@@ -24,7 +24,7 @@ pub mod postgres;
 use anyhow::Context as _;
 use bus::consumer::Consumer;
 use bus::journal::Keys;
-use bus::relay::{Bell, Relay};
+use bus::relay::journal::{Bell, Relay};
 use bus::repair::Repair;
 use kit::boot::{Process, Stage};
 use kit::config::Servers;
@@ -57,7 +57,7 @@ pub async fn run(servers: &Servers, process: &Process) -> anyhow::Result<()> {
     schedule::spawn(process, &pool, &deals);
     archive::spawn(process, &pool, &deals);
     count::spawn(process, &pool, &deals, &winners);
-    bus::relay::spawn(process, relay(servers, redis.clone(), pool.clone(), bell.clone())?);
+    bus::relay::journal::spawn(process, relay(servers, redis.clone(), pool.clone(), bell.clone())?);
     bus::consumer::spawn(process, consumer(servers, pool.clone())).context("Kafka consumer")?;
     let last_pool = pool.clone();
     process.spawn(Stage::Store, "stores", |told| async move {

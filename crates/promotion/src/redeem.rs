@@ -4,7 +4,7 @@
 //! was archived PostgreSQL answers; there nothing changes any more.
 
 use bus::journal::Tag;
-use bus::relay::Bell;
+use bus::relay::journal::Bell;
 use kit::error::Error;
 use kit::postgres::Pool;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, anyhow};
 use bus::journal::{Keys, Tag};
-use bus::relay::Bell;
+use bus::relay::journal::Bell;
 use clap::Parser as _;
 use kit::boot::Process;
 use kit::config::ProcessArgs;

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use bus::consumer::{Consumer, Effects, Failed};
-use bus::event::Event;
+use bus::inbox::First;
+use bus::outbox::Told;
 use kit::postgres::Tx;
 use promotion::kafka::Records;
 use sqlx::types::Json;
@@ -76,7 +77,7 @@ struct Seen {
 }
 
 impl Effects for Timed {
-    async fn apply(&self, tx: &mut Tx, events: &[Event]) -> Result<(), Failed> {
+    async fn apply(&self, tx: &mut Tx, events: &[First]) -> Result<Told, Failed> {
         {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();

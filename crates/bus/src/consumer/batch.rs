@@ -10,9 +10,11 @@ use kit::postgres::{begin, commit};
 use super::received::Received;
 use super::{Effects, Failed, Reader};
 use crate::event::Event;
+use crate::inbox;
 use crate::journal::{Entry, Position, Tag};
+use crate::outbox::Told;
+use crate::postgres::journal;
 use crate::postgres::parked::{self, Parked};
-use crate::postgres::{inbox, journal};
 
 /// How often an event that stands alone is tried before it is parked.
 const ATTEMPTS: i32 = 3;
@@ -63,7 +65,7 @@ impl<E: Effects> Reader<E> {
             let why = match (&received.event, cause) {
                 // What has taken effect is not parked when it comes again, whatever came behind it.
                 (Ok(event), _) if seen.contains(&event.id) => {
-                    good.push(event);
+                    good.push(event.clone());
                     continue;
                 }
                 (_, Some(cause)) => cause.to_owned(),
@@ -74,7 +76,7 @@ impl<E: Effects> Reader<E> {
                         "an earlier event of the same key is parked".to_owned()
                     }
                     None => {
-                        good.push(event);
+                        good.push(event.clone());
                         continue;
                     }
                 },
@@ -83,16 +85,16 @@ impl<E: Effects> Reader<E> {
             waiting.insert(received.parking_key());
             bad.push((received, why));
         }
-        let first = self.first(&mut tx, &good).await?;
-        if !first.is_empty() {
-            consumer.effects.apply(&mut tx, &first).await?;
-        }
+        let number = good.len();
+        let first = inbox::first(inbox::arrive(&mut tx, &consumer.name, good).await?);
+        let told = if first.is_empty() { Told::nothing() } else { consumer.effects.apply(&mut tx, &first).await? };
         for (received, why) in &bad {
             self.park(&mut tx, received, why).await?;
         }
         journal::advance(&mut tx, &progress(consumer.service, batch)).await?;
         commit(tx).await?;
-        count(&consumer.name, first.len(), good.len() - first.len(), bad.len());
+        told.ring();
+        count(&consumer.name, first.len(), number - first.len(), bad.len());
         Ok(())
     }
 
@@ -111,18 +113,7 @@ impl<E: Effects> Reader<E> {
             .filter_map(|received| received.event.as_ref().ok())
             .map(|event| (event.id.clone(), event.time))
             .unzip();
-        Ok(inbox::seen(tx, &self.consumer.name, &ids, &times).await?)
-    }
-
-    /// Those that the inbox has not seen. Of two with the same id in one batch the first counts.
-    async fn first(&self, tx: &mut kit::postgres::Tx, good: &[&Event]) -> Result<Vec<Event>, Failed> {
-        if good.is_empty() {
-            return Ok(Vec::new());
-        }
-        let ids: Vec<String> = good.iter().map(|event| event.id.clone()).collect();
-        let times: Vec<_> = good.iter().map(|event| event.time).collect();
-        let mut new = inbox::note(tx, &self.consumer.name, &ids, &times).await?;
-        Ok(good.iter().filter(|event| new.remove(&event.id)).map(|event| (*event).clone()).collect())
+        Ok(crate::postgres::inbox::seen(tx, &self.consumer.name, &ids, &times).await?)
     }
 
     async fn park(&self, tx: &mut kit::postgres::Tx, received: &Received, cause: &str) -> Result<(), Failed> {

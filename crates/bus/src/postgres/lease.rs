@@ -33,3 +33,32 @@ pub(crate) async fn beat(connection: &mut PgConnection) -> Result<(), Failure> {
     sqlx::query_scalar!(r#"SELECT 1 AS "alive!""#).fetch_one(connection).await?;
     Ok(())
 }
+
+/// Gives the lease back.
+pub(crate) async fn give_back(connection: &mut PgConnection, name: &str) -> Result<(), Failure> {
+    sqlx::query_scalar!("SELECT pg_advisory_unlock(hashtext(current_schema()), hashtext($1))", name)
+        .fetch_one(connection)
+        .await?;
+    Ok(())
+}
+
+/// Is one of those who share `name` from now on, until the session ends.
+pub(crate) async fn join(connection: &mut PgConnection, name: &str) -> Result<(), Failure> {
+    sqlx::query!("SELECT pg_advisory_lock_shared(hashtext(current_schema()), hashtext($1))", name)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// How many share `name`: so many sessions hold its lock.
+pub(crate) async fn members(connection: &mut PgConnection, name: &str) -> Result<i64, Failure> {
+    let members = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM pg_locks
+           WHERE locktype = 'advisory' AND objsubid = 2 AND granted
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+             AND classid = (hashtext(current_schema())::bigint & 4294967295)::oid
+             AND objid = (hashtext($1)::bigint & 4294967295)::oid"#,
+        name
+    );
+    Ok(members.fetch_one(connection).await?)
+}

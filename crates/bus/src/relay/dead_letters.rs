@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use futures::future::try_join_all;
+use kit::config::Servers;
+use kit::postgres::Pool;
 use rdkafka::message::{Header, OwnedHeaders};
 
-use super::Relay;
 use crate::postgres::parked::{self, Uncopied};
 use crate::producer::{Producer, RECORD_BYTES, Record, acknowledged};
 
@@ -24,9 +25,9 @@ const ABOUT_BYTES: usize = 10_000;
 const CAUSE_BYTES: usize = 1_024;
 
 /// Copies for as long as the lease is held, by a producer of its own: a copy that Kafka does not take holds up no event.
-pub(super) async fn copy(relay: &Relay) {
+pub(super) async fn copy(service: &str, servers: &Servers, pool: &Pool) {
     loop {
-        if let Err(error) = copy_next(relay).await {
+        if let Err(error) = copy_next(service, servers, pool).await {
             tracing::warn!(
                 cause = format!("{error:#}"),
                 "what is parked cannot be copied to its dead letter topic now"
@@ -37,27 +38,29 @@ pub(super) async fn copy(relay: &Relay) {
 }
 
 /// Waits until something is parked, and copies until nothing is left.
-async fn copy_next(relay: &Relay) -> anyhow::Result<()> {
-    let mut page = parked::uncopied(&relay.pool, PAGE).await?;
+async fn copy_next(service: &str, servers: &Servers, pool: &Pool) -> anyhow::Result<()> {
+    let mut page = parked::uncopied(pool, PAGE).await?;
     while page.is_empty() {
         tokio::time::sleep(LOOK).await;
-        page = parked::uncopied(&relay.pool, PAGE).await?;
+        page = parked::uncopied(pool, PAGE).await?;
     }
-    let producer = Producer::new(&relay.servers, Some(DELIVERY))?;
+    let producer = Producer::new(servers, Some(DELIVERY))?;
     while !page.is_empty() {
-        send(relay, &producer, &page).await?;
-        page = parked::uncopied(&relay.pool, PAGE).await?;
+        let ids = send(service, servers, &producer, &page).await?;
+        parked::copied(pool, &ids).await?;
+        page = parked::uncopied(pool, PAGE).await?;
     }
     Ok(())
 }
 
-async fn send(relay: &Relay, producer: &Producer, page: &[Uncopied]) -> anyhow::Result<()> {
-    let own = crate::topic::events(&relay.servers, relay.service);
-    let parking_name = parked::relay_name(relay.service);
+/// Returns which ones Kafka has.
+async fn send(service: &str, servers: &Servers, producer: &Producer, page: &[Uncopied]) -> anyhow::Result<Vec<i64>> {
+    let own = crate::topic::events(servers, service);
+    let parking_name = parked::relay_name(service);
     let mut deliveries = Vec::with_capacity(page.len());
     for uncopied in page {
         let event = &uncopied.event;
-        // An entry of a journal never was on a topic: it would have come to this one.
+        // What the relay could not read never was on a topic: it would have come to this one.
         let from = if uncopied.consumer == parking_name { &own } else { &event.topic };
         let topic = crate::topic::dead_letters(from);
         let is_small = event.payload.len() + event.headers.to_string().len() + ABOUT_BYTES < RECORD_BYTES;
@@ -67,8 +70,7 @@ async fn send(relay: &Relay, producer: &Producer, page: &[Uncopied]) -> anyhow::
         deliveries.push(acknowledged(producer.send(&record).await?));
     }
     try_join_all(deliveries).await?;
-    let ids: Vec<i64> = page.iter().map(|uncopied| uncopied.id).collect();
-    Ok(parked::copied(&relay.pool, &ids).await?)
+    Ok(page.iter().map(|uncopied| uncopied.id).collect())
 }
 
 /// The event's own headers (where they fit), and where it came from and why it is here.

@@ -13,8 +13,9 @@ use super::{Apply, Error, Repair};
 use crate::consumer::Failed;
 use crate::dead_letter::{DeadLetter, Filter};
 use crate::event::Event;
+use crate::inbox;
+use crate::outbox::Told;
 use crate::postgres::dead_letter::{self, Action, Candidate};
-use crate::postgres::inbox;
 
 /// Dead letters a second, at most, where the operator says nothing.
 pub const PER_SECOND: u32 = 100;
@@ -148,10 +149,12 @@ impl Run {
         };
         dead_letter::set_savepoint(&mut tx).await?;
         let tried = apply(&mut tx, &letter, effects, event).await;
-        let (outcome, cause) = match tried {
-            Ok(true) => (Outcome::Done, String::new()),
-            Ok(false) => (Outcome::Again, "it has taken effect before".to_owned()),
-            Err(failed) if failed.is_poison() => (Outcome::Failed, format!("{:#}", anyhow::Error::new(failed))),
+        let (outcome, cause, told) = match tried {
+            Ok(Some(told)) => (Outcome::Done, String::new(), told),
+            Ok(None) => (Outcome::Again, "it has taken effect before".to_owned(), Told::nothing()),
+            Err(failed) if failed.is_poison() => {
+                (Outcome::Failed, format!("{:#}", anyhow::Error::new(failed)), Told::nothing())
+            }
             Err(Failed::Postgres(failure)) => return Err(failure.into()),
             Err(failed) => return Err(Error::internal(failed)),
         };
@@ -160,6 +163,7 @@ impl Run {
             return Ok(self.say(letter.id, outcome, cause));
         }
         self.keep(tx, &letter, outcome, &cause).await?;
+        told.ring();
         Ok((outcome, cause))
     }
 
@@ -203,15 +207,16 @@ impl Run {
     }
 }
 
-/// As the consumer does it: the inbox decides whether it counts, then its effects. Tells whether it was here for the first time.
-async fn apply(tx: &mut Tx, letter: &DeadLetter, effects: &dyn Apply, event: Event) -> Result<bool, Failed> {
-    let new = inbox::note(tx, &letter.consumer, std::slice::from_ref(&event.id), &[event.time]).await?;
-    if new.is_empty() {
-        return Ok(false);
+/// As the consumer does it: the inbox decides whether it counts, then its effects. Answers what these have told; nothing where it
+/// has taken effect before.
+async fn apply(tx: &mut Tx, letter: &DeadLetter, effects: &dyn Apply, event: Event) -> Result<Option<Told>, Failed> {
+    let first = inbox::first(inbox::arrive(tx, &letter.consumer, [event]).await?);
+    if first.is_empty() {
+        return Ok(None);
     }
-    effects.apply(tx, &[event]).await?;
+    let told = effects.apply(tx, &first).await?;
     dead_letter::judge(tx).await?;
-    Ok(true)
+    Ok(Some(told))
 }
 
 fn count(consumer: String, outcome: Outcome) {

@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bus::consumer::{Effects, Failed};
-use bus::event::{Event, Unreadable};
+use bus::event::{Event, NewEvent, Unreadable};
+use bus::inbox::First;
 use bus::journal::Entry;
+use bus::outbox::{Outbox, Told};
 use kit::postgres::{Failure, Pool, Tx};
 use sqlx::AssertSqlSafe;
 
@@ -26,7 +28,8 @@ const TABLES: &str = "
     CREATE INDEX effect_by_id ON effect (consumer, ce_id);
     CREATE INDEX effect_by_body ON effect (body);
     CREATE TABLE state (consumer text, subject text, sequence bigint NOT NULL, body text NOT NULL,
-      PRIMARY KEY (consumer, subject));";
+      PRIMARY KEY (consumer, subject));
+    CREATE TABLE counter (subject text PRIMARY KEY, version bigint NOT NULL);";
 
 /// Makes its tables.
 pub async fn make_tables(pool: &Pool) {
@@ -63,6 +66,32 @@ pub fn events(entry: &Entry) -> Result<Vec<Event>, Unreadable> {
     Ok(entry.text("subjects")?.split(',').enumerate().map(event).collect())
 }
 
+/// Counts up once, in one transaction with the event that tells of it. Returns the version.
+pub async fn count_up(pool: &Pool, outbox: &Outbox, subject: &str) -> i64 {
+    let mut change = outbox.begin::<()>(pool).await.unwrap();
+    let version = raise(&mut change, subject).await;
+    change.commit(&[told(subject, version)]).await.unwrap();
+    version
+}
+
+/// A counter is one more, and locked until the transaction ends. Returns its version.
+pub async fn raise(tx: &mut Tx, subject: &str) -> i64 {
+    let statement = "INSERT INTO counter AS mine (subject, version) VALUES ($1, 1)
+         ON CONFLICT (subject) DO UPDATE SET version = mine.version + 1 RETURNING version";
+    sqlx::query_scalar(statement).bind(subject).fetch_one(&mut **tx).await.unwrap()
+}
+
+/// What tells of a counter: its subject is its partition key.
+pub fn told(subject: &str, version: i64) -> NewEvent {
+    NewEvent {
+        kind: COUNTED.to_owned(),
+        subject: subject.to_owned(),
+        sequence: version,
+        partition_key: subject.to_owned(),
+        payload: format!("{subject} {version}").into(),
+    }
+}
+
 /// The effects, under the name of one consumer.
 #[derive(Clone, Debug)]
 pub struct Counting {
@@ -79,7 +108,7 @@ impl Counting {
 }
 
 impl Effects for Counting {
-    async fn apply(&self, tx: &mut Tx, events: &[Event]) -> Result<(), Failed> {
+    async fn apply(&self, tx: &mut Tx, events: &[First]) -> Result<Told, Failed> {
         let mut rows = Rows::default();
         for event in events {
             rows.push(event)?;
@@ -100,7 +129,7 @@ impl Effects for Counting {
             let query = query.bind(&rows.sequences).bind(&rows.traces).bind(&rows.bodies);
             query.execute(&mut **tx).await.map_err(Failure::from)?;
         }
-        Ok(())
+        Ok(Told::nothing())
     }
 }
 

@@ -23,3 +23,4 @@ mod partitions;
 mod trim;
 mod standstill;
 mod trace;
+mod outbox;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bus::consumer::{Effects, Failed};
 use bus::dead_letter::{DeadLetter, Filter, Refusal, State};
-use bus::event::Event;
+use bus::inbox::First;
+use bus::outbox::Told;
 use bus::repair::replay::{Order, Outcome, Step};
 use bus::repair::{Deed, Error, Repair};
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -249,8 +250,8 @@ async fn a_dry_run_changes_nothing() {
 struct Hanging(Counting);
 
 impl Effects for Hanging {
-    async fn apply(&self, tx: &mut Tx, events: &[Event]) -> Result<(), Failed> {
-        self.0.apply(tx, events).await?;
+    async fn apply(&self, tx: &mut Tx, events: &[First]) -> Result<Told, Failed> {
+        let _ = self.0.apply(tx, events).await?;
         std::future::pending().await
     }
 }

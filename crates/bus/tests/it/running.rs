@@ -7,7 +7,9 @@ use std::time::Duration;
 use bus::consumer::Consumer;
 use bus::event::{Event, Unreadable};
 use bus::journal::Entry;
-use bus::relay::{Bell, Relay};
+use bus::outbox::Outbox;
+use bus::relay::journal::{Bell, Relay};
+use bus::relay::outbox;
 use kit::boot::Process;
 use kit::config::{Drain, Listen, LogFormat, ProcessArgs, Servers, Telemetry};
 use kit::redis::Redis;
@@ -105,7 +107,24 @@ impl Running {
                 bell,
                 delivery_timeout,
             };
-            bus::relay::spawn(&process, relay);
+            bus::relay::journal::spawn(&process, relay);
+        })
+        .await;
+    }
+
+    /// Lets it relay the outbox too.
+    pub async fn add_outbox(&self, place: &Place, outbox: &Outbox, differently: Differently) {
+        let (process, mut servers, outbox) = (self.process.clone(), place.servers.clone(), outbox.clone());
+        let Differently { kafka_brokers, lease_port, delivery_timeout, .. } = differently;
+        if let Some(brokers) = kafka_brokers {
+            servers.kafka_brokers = brokers;
+        }
+        self.inside(async move {
+            let pool = kit::postgres::connect(&servers, SERVICE).await.unwrap();
+            let connection = kit::postgres::options(&servers, SERVICE).unwrap();
+            let connection = lease_port.into_iter().fold(connection, sqlx::postgres::PgConnectOptions::port);
+            let relay = outbox::Relay { service: SERVICE, servers, pool, connection, outbox, delivery_timeout };
+            outbox::spawn(&process, relay).await.unwrap();
         })
         .await;
     }

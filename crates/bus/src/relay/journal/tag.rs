@@ -7,11 +7,12 @@ use futures::TryStreamExt as _;
 use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
+use super::super::parking;
 use super::Turn;
 use crate::event::Event;
 use crate::journal::{Entry, EntryId, Position, Tag};
 use crate::postgres::journal;
-use crate::postgres::parked::{self, Parked};
+use crate::postgres::parked::Parked;
 use crate::producer::{Record, acknowledged};
 use crate::redis::{self, JournalError, Read};
 
@@ -23,10 +24,6 @@ const LOOK: Duration = Duration::from_millis(250);
 const PAUSE: Duration = Duration::from_millis(500);
 /// How often a journal is trimmed.
 const TRIM_EVERY: Duration = Duration::from_secs(1);
-/// Journal entries that may be parked, of all tags together; beyond it a journal waits where it stands.
-const PARKED_MOST: i64 = 10_000;
-/// Pause before a journal that waits for an operator looks again.
-const PARKED_PAUSE: Duration = Duration::from_secs(10);
 /// How long a consumer may stand still below the mark before everything after its progress is sent again.
 const STANDSTILL: Duration = Duration::from_secs(10);
 
@@ -196,19 +193,7 @@ impl<'a> Journal<'a> {
             cause: cause.to_owned(),
             attempts: 1,
         };
-        let name = parked::relay_name(relay.service);
-        let new = loop {
-            let mut tx = kit::postgres::begin(&relay.pool).await?;
-            if parked::count(&mut tx, &name).await? < PARKED_MOST {
-                let new = parked::park(&mut tx, &name, &parked).await?;
-                kit::postgres::commit(tx).await?;
-                break new;
-            }
-            tracing::error!(tag = %self.tag, parked = PARKED_MOST, "so much is parked that this journal waits for an operator");
-            tokio::time::sleep(PARKED_PAUSE).await;
-        };
-        if new {
-            metrics::counter!("booster_relay_parked_entries_total", "service" => relay.service).increment(1);
+        if parking::park(&relay.pool, relay.service, &parked).await? {
             tracing::error!(tag = %self.tag, entry = %entry.position.entry, cause, "a journal entry is parked");
         }
         Ok(())

@@ -1,0 +1,200 @@
+//! The outbox: rows that tell of a change, and whether Kafka has them.
+
+use kit::postgres::{Failure, Pool, Tx};
+use sqlx::PgConnection;
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use super::partitions::Partitioned;
+use crate::event::{Event, NewEvent};
+
+/// The partitions: by when a row was written, an hour each.
+const HOURS: Partitioned = Partitioned { table: "outbox", length: Duration::HOUR };
+/// How far ahead partitions are made: whoever writes needs one, also where nobody has made any for a day.
+const AHEAD: Duration = Duration::DAY;
+/// How far back: the clock may be set back a little.
+const BACK: Duration = Duration::HOUR;
+
+/// Writes events, in the order in which they happened.
+pub(crate) async fn write(tx: &mut Tx, events: &[NewEvent]) -> Result<(), Failure> {
+    let trace = kit::telemetry::traceparent();
+    let ids: Vec<Uuid> = events.iter().map(|_| Uuid::now_v7()).collect();
+    let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
+    let subjects: Vec<&str> = events.iter().map(|event| event.subject.as_str()).collect();
+    let sequences: Vec<i64> = events.iter().map(|event| event.sequence).collect();
+    let keys: Vec<&str> = events.iter().map(|event| event.partition_key.as_str()).collect();
+    let payloads: Vec<&[u8]> = events.iter().map(|event| event.payload.as_ref()).collect();
+    sqlx::query!(
+        "INSERT INTO outbox (ce_id, kind, subject, sequence, partition_key, payload, traceparent)
+         SELECT ce_id, kind, subject, sequence, key, payload, $7
+         FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::bytea[]) WITH ORDINALITY
+           AS t (ce_id, kind, subject, sequence, key, payload, nth)
+         ORDER BY nth",
+        &ids,
+        &kinds as &[&str],
+        &subjects as &[&str],
+        &sequences,
+        &keys as &[&str],
+        &payloads as &[&[u8]],
+        trace,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// A row that was not sent.
+#[derive(Debug)]
+pub(crate) struct Unsent {
+    pub place: RowId,
+    pub event: Event,
+}
+
+/// Where a row stands: what finds it in its partition without looking anywhere else.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RowId {
+    pub slot: i16,
+    pub id: i64,
+    pub happened_at: OffsetDateTime,
+}
+
+/// How many hash partitions there are.
+pub(crate) async fn slots(connection: &mut PgConnection) -> Result<i16, Failure> {
+    let count =
+        sqlx::query_scalar!(r#"SELECT count(*)::smallint AS "count!" FROM lease WHERE starts_with(name, 'outbox/')"#);
+    Ok(count.fetch_one(connection).await?)
+}
+
+/// The first rows of each of these hash partitions that were not sent, those of one in order, at most `most` of each.
+pub(crate) async fn unsent(
+    connection: &mut PgConnection,
+    service: &str,
+    slots: &[i16],
+    most: i64,
+) -> Result<Vec<Unsent>, Failure> {
+    let rows = sqlx::query!(
+        r#"SELECT row.id AS "id!", row.slot AS "slot!", row.ce_id AS "ce_id!", row.kind AS "kind!",
+             row.subject AS "subject!", row.sequence AS "sequence!", row.partition_key AS "partition_key!",
+             row.traceparent, row.payload AS "payload!", row.happened_at AS "happened_at!"
+           FROM UNNEST($1::smallint[]) AS own (slot) CROSS JOIN LATERAL (
+             SELECT * FROM outbox WHERE outbox.slot = own.slot AND sent_at IS NULL ORDER BY outbox.id LIMIT $2
+           ) AS row"#,
+        slots,
+        most,
+    )
+    .fetch_all(connection)
+    .await?;
+    let unsent = rows.into_iter().map(|row| Unsent {
+        place: RowId { slot: row.slot, id: row.id, happened_at: row.happened_at },
+        event: Event {
+            id: row.ce_id.to_string(),
+            kind: row.kind,
+            source: service.to_owned(),
+            subject: row.subject,
+            time: row.happened_at,
+            sequence: row.sequence,
+            partition_key: row.partition_key,
+            traceparent: row.traceparent,
+            payload: row.payload.into(),
+        },
+    });
+    Ok(unsent.collect())
+}
+
+/// Notes that Kafka has acknowledged these rows.
+pub(crate) async fn mark(connection: &mut PgConnection, rows: &[RowId]) -> Result<(), Failure> {
+    let slots: Vec<i16> = rows.iter().map(|row| row.slot).collect();
+    let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+    let times: Vec<OffsetDateTime> = rows.iter().map(|row| row.happened_at).collect();
+    sqlx::query!(
+        "UPDATE outbox SET sent_at = clock_timestamp()
+         FROM UNNEST($1::smallint[], $2::bigint[], $3::timestamptz[]) AS sent (slot, id, at)
+         WHERE outbox.slot = sent.slot AND outbox.id = sent.id AND outbox.happened_at = sent.at AND sent_at IS NULL",
+        &slots,
+        &ids,
+        &times,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Takes a row out that no topic would take; it is parked in the same transaction.
+pub(crate) async fn take_out(tx: &mut Tx, row: RowId) -> Result<(), Failure> {
+    sqlx::query!(
+        "DELETE FROM outbox WHERE slot = $1 AND id = $2 AND happened_at = $3 AND sent_at IS NULL",
+        row.slot,
+        row.id,
+        row.happened_at,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// What waits for Kafka.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Backlog {
+    /// How many ids have been given since the oldest row that was not sent: no fewer than there are such rows.
+    pub rows: i64,
+    /// How old that row is, in seconds.
+    pub seconds: f64,
+}
+
+/// What waits for Kafka now.
+pub(crate) async fn backlog(pool: &Pool) -> Result<Backlog, Failure> {
+    let found = sqlx::query!(
+        r#"SELECT (SELECT last_value FROM outbox_id) - min(first.id) + 1 AS rows,
+             extract(epoch FROM clock_timestamp() - min(first.happened_at))::float8 AS seconds
+           FROM lease CROSS JOIN LATERAL (
+             SELECT id, happened_at FROM outbox
+             WHERE slot = substr(lease.name, 8)::smallint AND sent_at IS NULL ORDER BY id LIMIT 1
+           ) AS first
+           WHERE starts_with(lease.name, 'outbox/')"#
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Backlog { rows: found.rows.unwrap_or_default(), seconds: found.seconds.unwrap_or_default().max(0.0) })
+}
+
+/// Makes the partitions of the next hours. Returns those that are over, by their beginnings.
+pub(crate) async fn make_partitions(pool: &Pool) -> Result<Vec<OffsetDateTime>, Failure> {
+    let mut tx = kit::postgres::begin(pool).await?;
+    HOURS.lock(&mut tx).await?;
+    // The clock that dates the rows.
+    let now = sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&mut *tx).await?;
+    HOURS.make(&mut tx, now - BACK, now + AHEAD).await?;
+    let begins = HOURS.begins(&mut tx).await?;
+    kit::postgres::commit(tx).await?;
+    Ok(begins.into_iter().filter(|begin| *begin < HOURS.floor(now - BACK)).collect())
+}
+
+/// Drops a partition that is over, if all of it was sent; tells whether it was. Nobody else reads or writes the table meanwhile:
+/// first the lock, which waits for whoever has written and not committed, then the look. Who waits for too long is let pass.
+pub(crate) async fn drop_sent(pool: &Pool, begin: OffsetDateTime) -> Result<bool, Failure> {
+    let mut tx = kit::postgres::begin(pool).await?;
+    HOURS.lock(&mut tx).await?;
+    if !HOURS.begins(&mut tx).await?.contains(&begin) {
+        return Ok(true);
+    }
+    sqlx::query!("SET LOCAL lock_timeout = '200ms'").execute(&mut *tx).await?;
+    sqlx::query!("LOCK TABLE outbox IN ACCESS EXCLUSIVE MODE").execute(&mut *tx).await?;
+    let unsent = sqlx::query_scalar!(
+        r#"SELECT EXISTS (
+             SELECT FROM lease CROSS JOIN LATERAL (
+               SELECT FROM outbox WHERE slot = substr(lease.name, 8)::smallint AND sent_at IS NULL
+                 AND happened_at >= $1 AND happened_at < $2 LIMIT 1
+             ) AS row
+             WHERE starts_with(lease.name, 'outbox/')) AS "unsent!""#,
+        begin,
+        begin + HOURS.length,
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    if unsent {
+        return Ok(false);
+    }
+    HOURS.drop(&mut tx, begin).await?;
+    kit::postgres::commit(tx).await?;
+    Ok(true)
+}

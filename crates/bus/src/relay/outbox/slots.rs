@@ -1,0 +1,113 @@
+//! The hash partitions that this process owns. Each is an advisory lock of one session, which PostgreSQL ends when it falls silent.
+//! Whoever relays holds the lock of the members too, together with the others: so each knows how many there are, and takes his
+//! share and no more.
+
+use anyhow::Context as _;
+use sqlx::PgConnection;
+use sqlx::postgres::PgConnectOptions;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::lease::{BEAT, open, timely};
+use crate::postgres::lease;
+use crate::postgres::outbox::{self, RowId, Unsent};
+
+/// Rows of one hash partition that are read at once: with 64 KiB in each and 16 partitions it is 128 MiB.
+const ROWS: i64 = 128;
+/// The lock that all who relay hold together.
+const MEMBERS: &str = "outbox members";
+
+/// The session, and what it owns.
+pub(super) struct Slots {
+    connection: PgConnection,
+    service: &'static str,
+    /// How many hash partitions there are.
+    number: i16,
+    own: Vec<i16>,
+    /// When it was last seen whose turn it is.
+    shared: Option<Instant>,
+    /// Cancelled once the first hash partition is owned: there is one such process, as good as.
+    first: CancellationToken,
+}
+
+impl Slots {
+    pub(super) async fn open(options: &PgConnectOptions, service: &'static str) -> anyhow::Result<Self> {
+        let mut connection = open(options).await?;
+        let number = timely(async {
+            lease::join(&mut connection, MEMBERS).await?;
+            Ok(outbox::slots(&mut connection).await?)
+        });
+        let number = number.await.context("the hash partitions of the outbox")?;
+        Ok(Self { connection, service, number, own: Vec::new(), shared: None, first: CancellationToken::new() })
+    }
+
+    /// Is cancelled when this process owns the first of them.
+    pub(super) fn holds_first(&self) -> CancellationToken {
+        self.first.clone()
+    }
+
+    /// Takes what nobody owns, up to a fair share, and gives back what is more than that. Nothing of it is in flight now.
+    pub(super) async fn share(&mut self) -> anyhow::Result<()> {
+        if self.shared.is_some_and(|shared| shared.elapsed() < BEAT) {
+            return Ok(());
+        }
+        self.shared = Some(Instant::now());
+        let owned = self.own.len();
+        let (connection, own, number) = (&mut self.connection, &mut self.own, self.number);
+        timely(async {
+            let members = lease::members(connection, MEMBERS).await?.max(1);
+            let fair = usize::try_from((i64::from(number) + members - 1) / members)?;
+            while own.len() > fair {
+                if let Some(slot) = own.pop() {
+                    lease::give_back(connection, &name(slot)).await?;
+                }
+            }
+            for slot in 0..number {
+                if own.len() < fair
+                    && !own.contains(&slot)
+                    && lease::take(connection, &name(slot), &super::super::holder()).await?.is_some()
+                {
+                    own.push(slot);
+                }
+            }
+            Ok(())
+        })
+        .await
+        .context("the hash partitions of the outbox are lost")?;
+        if self.own.contains(&0) {
+            self.first.cancel();
+        }
+        if owned != self.own.len() {
+            tracing::info!(service = self.service, slots = ?self.own, "this process relays these parts of the outbox");
+            metrics::gauge!("booster_outbox_slots", "service" => self.service).set(self.own.len() as f64);
+        }
+        Ok(())
+    }
+
+    /// The first rows that were not sent.
+    pub(super) async fn read(&mut self) -> anyhow::Result<Vec<Unsent>> {
+        let rows = timely(async { Ok(outbox::unsent(&mut self.connection, self.service, &self.own, ROWS).await?) });
+        rows.await.context("the outbox cannot be read")
+    }
+
+    /// Kafka has these.
+    pub(super) async fn mark(&mut self, rows: &[RowId]) -> anyhow::Result<()> {
+        let marked = timely(async { Ok(outbox::mark(&mut self.connection, rows).await?) });
+        marked.await.context("what Kafka has acknowledged cannot be noted")
+    }
+
+    /// Shows PostgreSQL that the session lives.
+    pub(super) async fn beat(&mut self) -> anyhow::Result<()> {
+        timely(async { Ok(lease::beat(&mut self.connection).await?) }).await.context("the session is lost")
+    }
+}
+
+impl Drop for Slots {
+    fn drop(&mut self) {
+        metrics::gauge!("booster_outbox_slots", "service" => self.service).set(0);
+    }
+}
+
+fn name(slot: i16) -> String {
+    format!("outbox/{slot}")
+}
