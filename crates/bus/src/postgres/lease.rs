@@ -50,6 +50,19 @@ pub(crate) async fn join(connection: &mut PgConnection, name: &str) -> Result<()
     Ok(())
 }
 
+/// Which of `names` this very session does not hold.
+pub(crate) async fn missing(connection: &mut PgConnection, names: &[String]) -> Result<Vec<String>, Failure> {
+    let missing = sqlx::query_scalar!(
+        r#"SELECT name AS "name!" FROM UNNEST($1::text[]) AS name
+           WHERE NOT EXISTS (SELECT FROM pg_locks
+             WHERE locktype = 'advisory' AND objsubid = 2 AND granted AND pid = pg_backend_pid()
+               AND classid = (hashtext(current_schema())::bigint & 4294967295)::oid
+               AND objid = (hashtext(name)::bigint & 4294967295)::oid)"#,
+        names
+    );
+    Ok(missing.fetch_all(connection).await?)
+}
+
 /// How many share `name`: so many sessions hold its lock.
 pub(crate) async fn members(connection: &mut PgConnection, name: &str) -> Result<i64, Failure> {
     let members = sqlx::query_scalar!(

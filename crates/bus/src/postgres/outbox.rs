@@ -178,6 +178,8 @@ pub(crate) async fn drop_sent(pool: &Pool, begin: OffsetDateTime) -> Result<bool
         return Ok(true);
     }
     sqlx::query!("SET LOCAL lock_timeout = '200ms'").execute(&mut *tx).await?;
+    // A process that is paused here must not hold up those who write.
+    sqlx::query!("SET LOCAL idle_in_transaction_session_timeout = '1s'").execute(&mut *tx).await?;
     sqlx::query!("LOCK TABLE outbox IN ACCESS EXCLUSIVE MODE").execute(&mut *tx).await?;
     let unsent = sqlx::query_scalar!(
         r#"SELECT EXISTS (

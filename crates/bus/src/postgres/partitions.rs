@@ -34,7 +34,8 @@ impl Partitioned {
         Ok(names.iter().filter_map(|name| self.begin_of(name)).collect())
     }
 
-    /// Makes what is missing, from the partition that `from` is in to the one that `to` is in.
+    /// Makes what is missing, from the partition that `from` is in to the one that `to` is in. Each is made alone and then attached:
+    /// so nobody who reads or writes the table is waited for, nor has to wait.
     pub(crate) async fn make(self, tx: &mut Tx, from: OffsetDateTime, to: OffsetDateTime) -> Result<(), Failure> {
         let there = self.begins(tx).await?;
         let mut begin = self.floor(from);
@@ -44,7 +45,9 @@ impl Partitioned {
                 let (name, table) = (self.name_of(begin), self.table);
                 let (from, to) = (begin.unix_timestamp(), next.unix_timestamp());
                 let made = format!(
-                    "CREATE TABLE {name} PARTITION OF {table} FOR VALUES FROM (to_timestamp({from})) TO (to_timestamp({to}))"
+                    "CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED);
+                     ALTER TABLE {table} ATTACH PARTITION {name}
+                       FOR VALUES FROM (to_timestamp({from})) TO (to_timestamp({to}))"
                 );
                 sqlx::raw_sql(AssertSqlSafe(made)).execute(&mut **tx).await?;
             }

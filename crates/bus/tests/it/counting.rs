@@ -18,6 +18,8 @@ use sqlx::AssertSqlSafe;
 pub const SERVICE: &str = "promotion";
 /// The type of every event of this service.
 pub const COUNTED: &str = "booster.test.v1.Counted";
+/// How the subject of an event begins that effects have told.
+pub const ECHO: &str = "echo of ";
 /// A body that a constraint of the table refuses.
 pub const BREAKS: &str = "breaks";
 
@@ -98,12 +100,14 @@ pub struct Counting {
     pub consumer: String,
     /// How long each batch takes in addition, in milliseconds.
     pub slow_ms: Arc<AtomicU64>,
+    /// Where each event is told once more, under [`ECHO`] and its subject, if anywhere.
+    pub echo: Option<Outbox>,
 }
 
 impl Counting {
     /// Effects that are not slow.
     pub fn new(consumer: &str) -> Self {
-        Self { consumer: consumer.to_owned(), slow_ms: Arc::default() }
+        Self { consumer: consumer.to_owned(), slow_ms: Arc::default(), echo: None }
     }
 }
 
@@ -129,7 +133,10 @@ impl Effects for Counting {
             let query = query.bind(&rows.sequences).bind(&rows.traces).bind(&rows.bodies);
             query.execute(&mut **tx).await.map_err(Failure::from)?;
         }
-        Ok(Told::nothing())
+        let Some(echo) = &self.echo else { return Ok(Told::nothing()) };
+        let heard = events.iter().filter(|event| !event.subject.starts_with(ECHO));
+        let events: Vec<_> = heard.map(|event| told(&format!("{ECHO}{}", event.subject), event.sequence)).collect();
+        Ok(echo.tell(tx, &events).await?)
     }
 }
 

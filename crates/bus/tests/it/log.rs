@@ -10,9 +10,9 @@ use tracing_subscriber::{EnvFilter, fmt};
 
 static KEPT: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
-/// From the first call on everything that a process warns of is kept.
+/// From the first call on everything that a process says is kept.
 pub fn keep() {
-    let kept = fmt::layer().with_ansi(false).with_writer(|| Kept).with_filter(LevelFilter::WARN);
+    let kept = fmt::layer().with_ansi(false).with_writer(|| Kept).with_filter(LevelFilter::INFO);
     let filter = EnvFilter::try_from_env("BOOSTER_LOG").unwrap_or_else(|_| EnvFilter::new("off"));
     let shown = fmt::layer().with_writer(io::stderr).with_filter(filter);
     // Another test was first: it is kept already.

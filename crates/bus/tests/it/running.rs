@@ -114,19 +114,8 @@ impl Running {
 
     /// Lets it relay the outbox too.
     pub async fn add_outbox(&self, place: &Place, outbox: &Outbox, differently: Differently) {
-        let (process, mut servers, outbox) = (self.process.clone(), place.servers.clone(), outbox.clone());
-        let Differently { kafka_brokers, lease_port, delivery_timeout, .. } = differently;
-        if let Some(brokers) = kafka_brokers {
-            servers.kafka_brokers = brokers;
-        }
-        self.inside(async move {
-            let pool = kit::postgres::connect(&servers, SERVICE).await.unwrap();
-            let connection = kit::postgres::options(&servers, SERVICE).unwrap();
-            let connection = lease_port.into_iter().fold(connection, sqlx::postgres::PgConnectOptions::port);
-            let relay = outbox::Relay { service: SERVICE, servers, pool, connection, outbox, delivery_timeout };
-            outbox::spawn(&process, relay).await.unwrap();
-        })
-        .await;
+        let (process, servers, outbox) = (self.process.clone(), place.servers.clone(), outbox.clone());
+        self.inside(async move { relay_outbox(&process, servers, outbox, differently).await }).await;
     }
 
     /// Lets it consume too, under the name of the effects.
@@ -137,13 +126,8 @@ impl Running {
     /// The same, where Kafka is reached in another way.
     pub async fn add_consumer_on(&self, place: &Place, effects: Counting, kafka_brokers: &str) {
         let servers = Servers { kafka_brokers: kafka_brokers.to_owned(), ..place.servers.clone() };
-        let (process, topic) = (self.process.clone(), place.topic());
-        self.inside(async move {
-            let pool = kit::postgres::connect(&servers, SERVICE).await.unwrap();
-            let name = effects.consumer.clone();
-            bus::consumer::spawn(&process, Consumer { name, service: SERVICE, servers, topic, pool, effects }).unwrap();
-        })
-        .await;
+        let process = self.process.clone();
+        self.inside(async move { consume(&process, servers, effects).await }).await;
     }
 
     /// Drains it, as SIGTERM does.
@@ -170,6 +154,26 @@ impl Drop for Running {
             runtime.shutdown_background();
         }
     }
+}
+
+/// Lets a process relay the outbox.
+pub async fn relay_outbox(process: &Process, mut servers: Servers, outbox: Outbox, differently: Differently) {
+    let Differently { kafka_brokers, lease_port, delivery_timeout, .. } = differently;
+    if let Some(brokers) = kafka_brokers {
+        servers.kafka_brokers = brokers;
+    }
+    let pool = kit::postgres::connect(&servers, SERVICE).await.unwrap();
+    let connection = kit::postgres::options(&servers, SERVICE).unwrap();
+    let connection = lease_port.into_iter().fold(connection, sqlx::postgres::PgConnectOptions::port);
+    let relay = outbox::Relay { service: SERVICE, servers, pool, connection, outbox, delivery_timeout };
+    outbox::spawn(process, relay).await.unwrap();
+}
+
+/// Lets a process consume, under the name of the effects.
+pub async fn consume(process: &Process, servers: Servers, effects: Counting) {
+    let pool = kit::postgres::connect(&servers, SERVICE).await.unwrap();
+    let (name, topic) = (effects.consumer.clone(), bus::topic::events(&servers, SERVICE));
+    bus::consumer::spawn(process, Consumer { name, service: SERVICE, servers, topic, pool, effects }).unwrap();
 }
 
 fn args() -> ProcessArgs {

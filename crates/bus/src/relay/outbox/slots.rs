@@ -2,7 +2,7 @@
 //! Whoever relays holds the lock of the members too, together with the others: so each knows how many there are, and takes his
 //! share and no more.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
 use tokio::time::Instant;
@@ -70,7 +70,7 @@ impl Slots {
                     own.push(slot);
                 }
             }
-            Ok(())
+            check(connection, own).await
         })
         .await
         .context("the hash partitions of the outbox are lost")?;
@@ -106,6 +106,17 @@ impl Drop for Slots {
     fn drop(&mut self) {
         metrics::gauge!("booster_outbox_slots", "service" => self.service).set(0);
     }
+}
+
+/// Whoever stands between and gives each statement to another session has taken the locks away: nobody may go on without them.
+async fn check(connection: &mut PgConnection, own: &[i16]) -> anyhow::Result<()> {
+    let names: Vec<_> = own.iter().map(|slot| name(*slot)).chain([MEMBERS.to_owned()]).collect();
+    let missing = lease::missing(connection, &names).await?;
+    ensure!(
+        missing.is_empty(),
+        "the session does not hold its locks {missing:?}: a pooler between here and PostgreSQL gives statements to other sessions"
+    );
+    Ok(())
 }
 
 fn name(slot: i16) -> String {
