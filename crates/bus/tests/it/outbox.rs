@@ -3,8 +3,14 @@
 mod child;
 mod killed;
 mod hours;
+mod shares;
+mod session;
+mod away;
+mod again;
+mod refused;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
 use bus::outbox::Outbox;
 use futures::future::join_all;
@@ -13,6 +19,9 @@ use crate::counting::{self, Counting, ECHO, count_up};
 use crate::kafka::{read, until_consumed};
 use crate::place::{Place, until};
 use crate::running::{Differently, Running};
+
+/// How long it may take until somebody else relays what a process had that is gone.
+const TAKEOVER: Duration = Duration::from_secs(10);
 
 /// A process that relays the outbox, and does nothing else.
 async fn relay(place: &Place, outbox: &Outbox, differently: Differently) -> Running {
