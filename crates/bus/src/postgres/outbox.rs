@@ -65,22 +65,28 @@ pub(crate) async fn slots(connection: &mut PgConnection) -> Result<i16, Failure>
     Ok(count.fetch_one(connection).await?)
 }
 
-/// The first rows of each of these hash partitions that were not sent, those of one in order, at most `most` of each.
+/// The first rows of each of these hash partitions that were not sent, those of one in order: at most `rows` of each, and no more
+/// once their payloads have `bytes`.
 pub(crate) async fn unsent(
     connection: &mut PgConnection,
     service: &str,
     slots: &[i16],
-    most: i64,
+    rows: i64,
+    bytes: i64,
 ) -> Result<Vec<Unsent>, Failure> {
     let rows = sqlx::query!(
         r#"SELECT row.id AS "id!", row.slot AS "slot!", row.ce_id AS "ce_id!", row.kind AS "kind!",
              row.subject AS "subject!", row.sequence AS "sequence!", row.partition_key AS "partition_key!",
              row.traceparent, row.payload AS "payload!", row.happened_at AS "happened_at!"
            FROM UNNEST($1::smallint[]) AS own (slot) CROSS JOIN LATERAL (
-             SELECT * FROM outbox WHERE outbox.slot = own.slot AND sent_at IS NULL ORDER BY outbox.id LIMIT $2
-           ) AS row"#,
+             SELECT *, sum(octet_length(payload)) OVER (ORDER BY id) - octet_length(payload) AS bytes_before
+             FROM (SELECT * FROM outbox WHERE outbox.slot = own.slot AND sent_at IS NULL ORDER BY outbox.id LIMIT $2)
+               AS first
+           ) AS row
+           WHERE row.bytes_before < $3::bigint"#,
         slots,
-        most,
+        rows,
+        bytes,
     )
     .fetch_all(connection)
     .await?;

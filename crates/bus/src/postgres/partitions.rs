@@ -13,8 +13,10 @@ pub(crate) struct Partitioned {
 }
 
 impl Partitioned {
-    /// Two processes that make or drop partitions wait for each other, until the transaction ends.
+    /// Two processes that make or drop partitions wait for each other, until the transaction ends: one that is paused meanwhile, for
+    /// less time than others wait for a lock.
     pub(crate) async fn lock(self, tx: &mut Tx) -> Result<(), Failure> {
+        sqlx::query!("SET LOCAL idle_in_transaction_session_timeout = '3s'").execute(&mut **tx).await?;
         sqlx::query!("SELECT pg_advisory_xact_lock(hashtext(current_schema()), hashtext($1))", self.table)
             .execute(&mut **tx)
             .await?;

@@ -42,6 +42,15 @@ async fn unsent(place: &Place) -> i64 {
     place.number("SELECT count(*) FROM outbox WHERE sent_at IS NULL").await
 }
 
+/// Tells so many events of the largest size, of a hundred keys.
+async fn large_events(place: &Place, number: i32) {
+    let statement = "INSERT INTO outbox (ce_id, kind, subject, sequence, partition_key, payload)
+        SELECT gen_random_uuid(), 'kind', 'large', nth, 'large-' || nth % 100,
+          convert_to(repeat(md5(random()::text), 2048), 'UTF8')
+        FROM generate_series(1, $1) AS nth";
+    sqlx::query(statement).bind(number).execute(&place.pool).await.unwrap();
+}
+
 /// How many events were told by what is committed.
 async fn told(place: &Place) -> i64 {
     place.number("SELECT coalesce(sum(version), 0)::bigint FROM counter").await

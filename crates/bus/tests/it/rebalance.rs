@@ -83,29 +83,39 @@ async fn each_event_takes_effect_once_while_consumers_come_and_go() {
     let rng = StdRng::seed_from_u64(seed());
     let place = Place::new("rebalance").await;
     let producer = Producer::new(&place);
-    let mut group = Group { place: &place, members: Vec::new(), rng };
+    let write = async |sequence| {
+        let records = (0..8).map(|number| Record::event(tag(number), &format!("subject-{number}"), sequence));
+        producer.send(&records.collect::<Vec<_>>()).await;
+    };
+    let written = consumers_come_and_go(&place, rng, changes(), write).await;
+    place.assert_once("count", usize::try_from(8 * written).unwrap()).await;
+    place.end().await;
+}
+
+/// Consumers come and go while something is written again and again, the next event of each subject every time: each subject's
+/// events take effect in their order, and nothing is parked. Returns how often.
+pub async fn consumers_come_and_go(place: &Place, rng: StdRng, changes: usize, write: impl AsyncFn(i64)) -> i64 {
+    let mut group = Group { place, members: Vec::new(), rng };
     group.join().await;
     let over = AtomicBool::new(false);
     let flow = async {
         let mut sequence = 0;
         while !over.load(Ordering::Relaxed) {
             sequence += 1;
-            let records = (0..8).map(|number| Record::event(tag(number), &format!("subject-{number}"), sequence));
-            producer.send(&records.collect::<Vec<_>>()).await;
+            write(sequence).await;
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         sequence
     };
     let coming_and_going = async {
-        for change in CHANGES.iter().cycle().take(changes()) {
+        for change in CHANGES.iter().cycle().take(changes) {
             tokio::time::sleep(STEP).await;
             group.change(*change).await;
         }
         over.store(true, Ordering::Relaxed);
     };
-    let (produced, ()) = tokio::join!(flow, coming_and_going);
-    until_consumed(&place, "count").await;
-    place.assert_once("count", usize::try_from(8 * produced).unwrap()).await;
+    let (written, ()) = tokio::join!(flow, coming_and_going);
+    until_consumed(place, "count").await;
     let mut last = HashMap::new();
     for effect in place.effects("count").await {
         let before = last.insert(effect.subject.clone(), effect.sequence).unwrap_or_default();
@@ -115,5 +125,5 @@ async fn each_event_takes_effect_once_while_consumers_come_and_go() {
     for (member, _door) in group.members {
         member.stop().await;
     }
-    place.end().await;
+    written
 }

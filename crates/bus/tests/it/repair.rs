@@ -23,11 +23,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A rate that holds up no test.
 const FAST: u32 = 1_000;
 
-fn repair(place: &Place) -> Repair {
+pub fn repair(place: &Place) -> Repair {
     Repair::new(SERVICE, place.pool.clone()).with("count", Counting::new("count"))
 }
 
-fn order(filter: Filter) -> Order {
+pub fn order(filter: Filter) -> Order {
     Order { filter, after: 0, per_second: FAST, dry_run: false, operator: "ann".to_owned() }
 }
 
@@ -43,7 +43,7 @@ fn deed() -> Deed {
     Deed { operator: "ann".to_owned(), why: "a test".to_owned() }
 }
 
-async fn replay(repair: &Repair, order: Order) -> Vec<Step> {
+pub async fn replay(repair: &Repair, order: Order) -> Vec<Step> {
     repair.replay(order, Deadline::after(PATIENCE)).try_collect().await.unwrap()
 }
 

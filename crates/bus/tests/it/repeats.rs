@@ -50,20 +50,27 @@ async fn what_is_relayed_twice_takes_effect_once() {
 async fn what_is_read_again_changes_nothing() {
     let place = Place::new("repeats-offset").await;
     write(&place).await;
-    let whole = Running::whole(&place, "count").await;
-    place.until_effects("count", i64::try_from(EVENTS).unwrap()).await;
-    until_consumed(&place, "count").await;
-    whole.stop().await;
-    let before = left_behind(&place).await;
-    // As if it had died between its commit and its offsets, of the whole topic.
-    rewind(&place, "count").await;
-    assert!(offsets(&place, "count").await.iter().all(|(committed, _)| *committed == 0));
-    let again = Running::consumer(&place, "count").await;
-    until_consumed(&place, "count").await;
-    assert_eq!(left_behind(&place).await, before);
-    place.assert_once("count", EVENTS).await;
-    again.stop().await;
+    let relay = Running::relay(&place).await;
+    reading_again_changes_nothing(&place, EVENTS).await;
+    relay.stop().await;
     place.end().await;
+}
+
+/// Consumes so many events twice.
+pub async fn reading_again_changes_nothing(place: &Place, events: usize) {
+    let consumer = Running::consumer(place, "count").await;
+    place.until_effects("count", i64::try_from(events).unwrap()).await;
+    until_consumed(place, "count").await;
+    consumer.stop().await;
+    let before = left_behind(place).await;
+    // As if it had died between its commit and its offsets, of the whole topic.
+    rewind(place, "count").await;
+    assert!(offsets(place, "count").await.iter().all(|(committed, _)| *committed == 0));
+    let again = Running::consumer(place, "count").await;
+    until_consumed(place, "count").await;
+    assert_eq!(left_behind(place).await, before);
+    place.assert_once("count", events).await;
+    again.stop().await;
 }
 
 #[tokio::test]

@@ -11,8 +11,8 @@ use crate::place::{Place, seed, tag};
 use crate::running::Running;
 
 /// Subjects, and how often each of them changes.
-const SUBJECTS: u16 = 40;
-const CHANGES: i64 = 10;
+pub const SUBJECTS: u16 = 40;
+pub const CHANGES: i64 = 10;
 
 async fn state(place: &Place) -> HashMap<String, (i64, String)> {
     let rows: Vec<(String, i64, String)> =
@@ -27,21 +27,26 @@ async fn three_of_each_in_disorder_end_in_the_same_state() {
     let mut records = Vec::new();
     for number in 0..SUBJECTS {
         let subject = format!("subject-{number}");
-        let events = (1..=CHANGES).map(|sequence| Record::event(tag(number), &subject, sequence));
-        records.extend(events.flat_map(|event| [event.clone(), event.clone(), event]));
+        records.extend((1..=CHANGES).map(|sequence| Record::event(tag(number), &subject, sequence)));
     }
-    records.shuffle(&mut rng);
-    Producer::new(&place).send(&records).await;
-    let consumer = Running::consumer(&place, "count").await;
-    until_consumed(&place, "count").await;
+    ends_in_the_same_state(&place, records, &mut rng).await;
+    place.end().await;
+}
+
+/// Puts three of each on the topic, in disorder: every subject's newest state is what remains.
+pub async fn ends_in_the_same_state(place: &Place, records: Vec<Record>, rng: &mut StdRng) {
+    let mut records: Vec<_> = records.into_iter().flat_map(|event| [event.clone(), event.clone(), event]).collect();
+    records.shuffle(rng);
+    Producer::new(place).send(&records).await;
+    let consumer = Running::consumer(place, "count").await;
+    until_consumed(place, "count").await;
     place.assert_once("count", records.len() / 3).await;
     let newest = |number| {
         let subject = format!("subject-{number}");
         (subject.clone(), (CHANGES, format!("{subject} {CHANGES}")))
     };
-    assert_eq!(state(&place).await, (0..SUBJECTS).map(newest).collect());
+    assert_eq!(state(place).await, (0..SUBJECTS).map(newest).collect());
     consumer.stop().await;
-    place.end().await;
 }
 
 #[tokio::test]

@@ -12,8 +12,10 @@ use crate::lease::{BEAT, open, timely};
 use crate::postgres::lease;
 use crate::postgres::outbox::{self, RowId, Unsent};
 
-/// Rows of one hash partition that are read at once: with 64 KiB in each and 16 partitions it is 128 MiB.
+/// Rows of one hash partition that are read at once, and bytes of their payloads after which no more are: with 16 partitions and the
+/// largest payloads it is 5 MiB, which also a slow way brings within the time that an answer may take.
 const ROWS: i64 = 128;
+const BYTES: i64 = 256 * 1024;
 /// The lock that all who relay hold together.
 const MEMBERS: &str = "outbox members";
 
@@ -53,27 +55,7 @@ impl Slots {
         }
         self.shared = Some(Instant::now());
         let owned = self.own.len();
-        let (connection, own, number) = (&mut self.connection, &mut self.own, self.number);
-        timely(async {
-            let members = lease::members(connection, MEMBERS).await?.max(1);
-            let fair = usize::try_from((i64::from(number) + members - 1) / members)?;
-            while own.len() > fair {
-                if let Some(slot) = own.pop() {
-                    lease::give_back(connection, &name(slot)).await?;
-                }
-            }
-            for slot in 0..number {
-                if own.len() < fair
-                    && !own.contains(&slot)
-                    && lease::take(connection, &name(slot), &super::super::holder()).await?.is_some()
-                {
-                    own.push(slot);
-                }
-            }
-            check(connection, own).await
-        })
-        .await
-        .context("the hash partitions of the outbox are lost")?;
+        self.take_share().await.context("the hash partitions of the outbox are lost")?;
         if self.own.contains(&0) {
             self.first.cancel();
         }
@@ -84,10 +66,32 @@ impl Slots {
         Ok(())
     }
 
+    /// Each answer has its own time: on a long way all of them together may take longer than the session may be silent.
+    async fn take_share(&mut self) -> anyhow::Result<()> {
+        let (connection, own) = (&mut self.connection, &mut self.own);
+        let members = timely(async { Ok(lease::members(connection, MEMBERS).await?) }).await?.max(1);
+        let fair = usize::try_from((i64::from(self.number) + members - 1) / members)?;
+        while own.len() > fair {
+            if let Some(slot) = own.pop() {
+                timely(async { Ok(lease::give_back(connection, &name(slot)).await?) }).await?;
+            }
+        }
+        let holder = super::super::holder();
+        for slot in 0..self.number {
+            if own.len() < fair
+                && !own.contains(&slot)
+                && timely(async { Ok(lease::take(connection, &name(slot), &holder).await?) }).await?.is_some()
+            {
+                own.push(slot);
+            }
+        }
+        timely(check(connection, own)).await
+    }
+
     /// The first rows that were not sent.
     pub(super) async fn read(&mut self) -> anyhow::Result<Vec<Unsent>> {
-        let rows = timely(async { Ok(outbox::unsent(&mut self.connection, self.service, &self.own, ROWS).await?) });
-        rows.await.context("the outbox cannot be read")
+        let rows = outbox::unsent(&mut self.connection, self.service, &self.own, ROWS, BYTES);
+        timely(async { Ok(rows.await?) }).await.context("the outbox cannot be read")
     }
 
     /// Kafka has these.

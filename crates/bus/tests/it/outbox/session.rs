@@ -9,12 +9,14 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use trial::chaos::Proxy;
 
-use super::{assert_told_once, relay, unsent, whole};
+use super::{assert_told_once, large_events, relay, unsent, whole};
 use crate::counting::{self, count_up};
 use crate::kafka::read;
-use crate::place::{Place, seed, until};
+use crate::place::{Place, seed, until, within};
 use crate::running::{Differently, Running};
 
+/// Large events that wait at once: 75 MB.
+const LARGE: i32 = 1_200;
 /// What happens to the connection, one after the other.
 const FAULTS: [fn(&Proxy); 6] = [
     Proxy::cut,
@@ -25,13 +27,17 @@ const FAULTS: [fn(&Proxy); 6] = [
     Proxy::cut,
 ];
 
+async fn before_postgres(place: &Place) -> Proxy {
+    let postgres = kit::postgres::options(&place.servers, counting::SERVICE).unwrap().get_port();
+    Proxy::start(SocketAddr::from(([127, 0, 0, 1], postgres))).await
+}
+
 #[tokio::test]
 async fn a_connection_that_is_cut_late_or_silent_loses_nothing() {
     let mut rng = StdRng::seed_from_u64(seed());
     let place = Place::new("outbox-session").await;
     let (outbox, consumer) = (Outbox::default(), Running::consumer(&place, "count").await);
-    let postgres = kit::postgres::options(&place.servers, counting::SERVICE).unwrap().get_port();
-    let proxy = Proxy::start(SocketAddr::from(([127, 0, 0, 1], postgres))).await;
+    let proxy = before_postgres(&place).await;
     let lease_port = Some(proxy.addr().port());
     let process = relay(&place, &outbox, Differently { lease_port, ..Differently::default() }).await;
     let faults = async {
@@ -52,6 +58,21 @@ async fn a_connection_that_is_cut_late_or_silent_loses_nothing() {
     assert_told_once(&place, false).await;
     process.stop().await;
     consumer.stop().await;
+    place.end().await;
+}
+
+#[tokio::test]
+async fn a_way_that_is_long_and_narrow_brings_also_large_events() {
+    let place = Place::new("outbox-narrow").await;
+    let outbox = Outbox::default();
+    let proxy = before_postgres(&place).await;
+    // A proxy that is late holds a megabyte back, and no more: twenty megabytes a second pass.
+    proxy.delay(Duration::from_millis(50));
+    let lease_port = Some(proxy.addr().port());
+    let process = relay(&place, &outbox, Differently { lease_port, ..Differently::default() }).await;
+    large_events(&place, LARGE).await;
+    within(Duration::from_secs(60), "all of it is sent", async || unsent(&place).await == 0).await;
+    process.stop().await;
     place.end().await;
 }
 

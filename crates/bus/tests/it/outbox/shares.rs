@@ -7,7 +7,7 @@ use std::time::Duration;
 use bus::outbox::Outbox;
 use futures::future::join_all;
 
-use super::{TAKEOVER, assert_told_once, child, relay, told, unsent};
+use super::{TAKEOVER, assert_told_once, child, large_events, relay, told, unsent};
 use crate::counting::count_up;
 use crate::kafka::read;
 use crate::place::{Place, until, within};
@@ -119,20 +119,14 @@ async fn what_a_paused_process_had_is_relayed_by_another_and_when_it_wakes_it_do
 }
 
 #[tokio::test]
-async fn a_process_that_is_paused_while_it_reads_more_than_fits_on_the_way_is_followed_as_soon() {
+async fn a_process_that_is_paused_while_it_reads_and_sends_much_is_followed_as_soon() {
     let place = Place::new("outbox-paused-read").await;
     let outbox = Outbox::default();
     let mut child = child::program(&place, "relay").start().await;
     until("it owns all", async || held(&place).await == [SLOTS]).await;
-    // So much that PostgreSQL is in the middle of its answer.
-    let large = "INSERT INTO outbox (ce_id, kind, subject, sequence, partition_key, payload)
-        SELECT gen_random_uuid(), 'kind', 'large', nth, 'large-' || nth % 100,
-          convert_to(repeat(md5(random()::text), 2048), 'UTF8')
-        FROM generate_series(1, 1500) AS nth";
-    sqlx::query(large).execute(&place.pool).await.unwrap();
-    let reads = "SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND state = 'active' AND wait_event = 'ClientWrite'";
-    within(Duration::from_secs(5), "it reads", async || place.number(reads).await > 0).await;
+    // So much that it is in the middle of it.
+    large_events(&place, 1_500).await;
+    until("some of it is sent", async || unsent(&place).await < 1_500).await;
     child.signal("STOP").await;
     let pid = "SELECT min(pid) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
