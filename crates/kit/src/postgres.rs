@@ -96,7 +96,14 @@ impl Failure {
     pub fn is_away(&self) -> bool {
         use sqlx::Error::{Io, PoolClosed, PoolTimedOut, Protocol, Tls, WorkerCrashed};
         let on_the_way = matches!(self.0, Io(_) | Tls(_) | Protocol(_) | PoolTimedOut | PoolClosed | WorkerCrashed);
-        on_the_way || self.code().is_some_and(|code| is_away_code(&code))
+        on_the_way || self.has_no_partition() || self.code().is_some_and(|code| is_away_code(&code))
+    }
+
+    /// Whether the table has no partition for a row, as after a jump of the clock: one is made soon. PostgreSQL says the same as of
+    /// a row that breaks a constraint, but names none.
+    fn has_no_partition(&self) -> bool {
+        let refused = self.0.as_database_error();
+        refused.is_some_and(|error| error.code().is_some_and(|code| code == "23514") && error.constraint().is_none())
     }
 
     /// Whether PostgreSQL refused the rows themselves: the same rows would be refused again.
@@ -104,7 +111,7 @@ impl Failure {
     pub fn is_bad_row(&self) -> bool {
         // Classes 22 (data exception), 23 (integrity constraint violation) and 54 (too large for an index or a row).
         let refused = self.code().is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class)));
-        refused || matches!(self.0, sqlx::Error::Encode(_))
+        (refused && !self.has_no_partition()) || matches!(self.0, sqlx::Error::Encode(_))
     }
 
     fn code(&self) -> Option<String> {

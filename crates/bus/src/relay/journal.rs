@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::dead_letters;
+use super::{Turns, dead_letters};
 use crate::event::{Event, Unreadable};
 use crate::journal::{Entry, Keys, Position, TAGS, Tag};
 use crate::lease::Lease;
@@ -109,8 +109,9 @@ impl Relay {
     /// Relays until told to stop. A fault ends one turn: producer and lease are given up, and everything begins anew at
     /// what PostgreSQL has.
     async fn run(&self, told: CancellationToken) {
+        let mut turns = Turns::of(self.service, "journal");
         while !told.is_cancelled() {
-            super::rest(self.turn(&told).await, &told).await;
+            turns.rest(self.turn(&told).await, &told).await;
         }
     }
 

@@ -5,25 +5,23 @@
 //! can neither read nor note any more.
 
 mod slots;
+mod batch;
 mod keeper;
 
 use std::time::Duration;
 
-use futures::TryStreamExt as _;
-use futures::stream::FuturesUnordered;
 use kit::boot::{Process, Stage};
 use kit::config::Servers;
 use kit::postgres::Pool;
 use sqlx::postgres::PgConnectOptions;
 use tokio_util::sync::CancellationToken;
 
-use super::{dead_letters, parking};
-use crate::event::Unreadable;
+use super::{Turns, dead_letters};
 use crate::lease::BEAT;
 use crate::outbox::Outbox;
-use crate::postgres::outbox::{self, RowId, Unsent};
-use crate::postgres::parked::Parked;
-use crate::producer::{Producer, Record, acknowledged};
+use crate::postgres::outbox::{self, Unsent};
+use crate::producer::Producer;
+use batch::Batch;
 use slots::Slots;
 
 /// How long the relay waits for the bell before it looks by itself: another process may have written.
@@ -60,8 +58,9 @@ pub async fn spawn(process: &Process, relay: Relay) -> anyhow::Result<()> {
         Ok(())
     });
     process.spawn(Stage::Work, "outbox relay", move |told| async move {
+        let mut turns = Turns::of(relay.service, "outbox");
         while !told.is_cancelled() {
-            super::rest(relay.turn(&told).await, &told).await;
+            turns.rest(relay.turn(&told).await, &told).await;
         }
         Ok(())
     });
@@ -70,18 +69,26 @@ pub async fn spawn(process: &Process, relay: Relay) -> anyhow::Result<()> {
 
 impl Relay {
     async fn turn(&self, told: &CancellationToken) -> anyhow::Result<()> {
-        let Some(slots) = told.run_until_cancelled(Slots::open(&self.connection, self.service)).await else {
-            return Ok(());
+        // Who has no way to Kafka leaves the outbox to those who have one.
+        let open = async {
+            crate::topic::reach(&self.servers).await?;
+            Slots::open(&self.connection, self.service).await
         };
+        let Some(slots) = told.run_until_cancelled(open).await else { return Ok(()) };
         let slots = slots?;
-        let first = slots.holds_first();
+        let mut first = slots.holds_first();
         let producer = Producer::new(&self.servers, self.delivery_timeout)?;
         let topic = crate::topic::events(&self.servers, self.service);
-        let turn = Turn { relay: self, slots, producer, topic };
+        let turn = Turn { relay: self, topic, producer, slots };
         // One of those who share the outbox copies what is parked.
         let copy = async {
-            first.cancelled().await;
-            dead_letters::copy(self.service, &self.servers, &self.pool).await;
+            while first.wait_for(|holds| *holds).await.is_ok() {
+                tokio::select! {
+                    () = dead_letters::copy(self.service, &self.servers, &self.pool) => {}
+                    _ = async { first.wait_for(|holds| !*holds).await.map(drop) } => {}
+                }
+            }
+            std::future::pending().await
         };
         tokio::select! {
             ended = turn.run(told) => ended,
@@ -92,9 +99,10 @@ impl Relay {
 
 struct Turn<'a> {
     relay: &'a Relay,
-    slots: Slots,
-    producer: Producer,
     topic: String,
+    /// Ends before the locks are given up: what it still holds must not overtake what the next owner sends.
+    producer: Producer,
+    slots: Slots,
 }
 
 impl Turn<'_> {
@@ -108,71 +116,37 @@ impl Turn<'_> {
                 told.run_until_cancelled(rung).await;
                 continue;
             }
-            let Some(sent) = self.deliver(&rows, told).await? else { break };
+            let batch = self.deliver(&rows, told).await?;
+            let sent = batch.sent();
             self.slots.mark(&sent).await?;
             metrics::counter!("booster_relayed_events_total", "service" => self.relay.service)
                 .increment(sent.len() as u64);
+            if let Some(why) = batch.why {
+                return Err(why);
+            }
         }
         Ok(())
     }
 
-    /// Sends the rows and waits until Kafka has all of them, however long that takes; the session lives meanwhile. Returns which
-    /// were sent; nothing where the process drains and Kafka does not answer.
-    async fn deliver(&mut self, rows: &[Unsent], told: &CancellationToken) -> anyhow::Result<Option<Vec<RowId>>> {
+    /// Sends the rows and waits until Kafka has them; the session lives meanwhile. Where the process drains, it is not waited for
+    /// long.
+    async fn deliver(&mut self, rows: &[Unsent], told: &CancellationToken) -> anyhow::Result<Batch> {
         let drained = async {
             told.cancelled().await;
             tokio::time::sleep(DRAIN).await;
         };
-        let sent = send(self.relay, &self.producer, &self.topic, rows);
-        tokio::pin!(drained, sent);
-        loop {
-            tokio::select! {
-                sent = &mut sent => return Ok(Some(sent?)),
-                () = &mut drained => return Ok(None),
-                () = tokio::time::sleep(BEAT) => self.slots.beat().await?,
+        let mut batch = Batch::default();
+        {
+            let delivered = batch.deliver(self.relay, &self.producer, &self.topic, rows);
+            tokio::pin!(drained, delivered);
+            loop {
+                tokio::select! {
+                    () = &mut delivered => break,
+                    () = &mut drained => break,
+                    () = tokio::time::sleep(BEAT) => self.slots.beat().await?,
+                }
             }
         }
+        Ok(batch)
     }
-}
-
-/// Sends in order; the first delivery that fails ends the turn. A row that no topic would take is parked.
-async fn send(relay: &Relay, producer: &Producer, topic: &str, rows: &[Unsent]) -> anyhow::Result<Vec<RowId>> {
-    let (mut sent, mut deliveries) = (Vec::with_capacity(rows.len()), FuturesUnordered::new());
-    for row in rows {
-        match Record::of(&row.event, topic) {
-            Ok(record) => {
-                deliveries.push(acknowledged(producer.send(&record).await?));
-                sent.push(row.place);
-            }
-            Err(unreadable) => park(relay, row, &unreadable).await?,
-        }
-    }
-    while deliveries.try_next().await?.is_some() {}
-    Ok(sent)
-}
-
-/// Parked first, then taken out: whoever dies in between parks it again, which changes nothing.
-async fn park(relay: &Relay, row: &Unsent, cause: &Unreadable) -> anyhow::Result<()> {
-    let event = &row.event;
-    let headers = [("ce_id", &event.id), ("ce_type", &event.kind), ("ce_subject", &event.subject)];
-    let headers: serde_json::Map<_, _> =
-        headers.into_iter().map(|(name, value)| (name.to_owned(), value.clone().into())).collect();
-    let parked = Parked {
-        parking_key: event.id.clone(),
-        topic: "outbox".to_owned(),
-        // No tag, and no partition of a topic.
-        partition: -1,
-        offset: row.place.id,
-        headers: headers.into(),
-        payload: event.payload.to_vec(),
-        cause: cause.to_string(),
-        attempts: 1,
-    };
-    if parking::park(&relay.pool, relay.service, &parked).await? {
-        let (service, id, cause) = (relay.service, &event.id, &parked.cause);
-        tracing::error!(service, id, cause, "a row of the outbox is parked");
-    }
-    let mut tx = kit::postgres::begin(&relay.pool).await?;
-    outbox::take_out(&mut tx, row.place).await?;
-    Ok(kit::postgres::commit(tx).await?)
 }

@@ -5,8 +5,8 @@
 use anyhow::{Context as _, ensure};
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
+use tokio::sync::watch;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::lease::{BEAT, open, timely};
 use crate::postgres::lease;
@@ -28,8 +28,8 @@ pub(super) struct Slots {
     own: Vec<i16>,
     /// When it was last seen whose turn it is.
     shared: Option<Instant>,
-    /// Cancelled once the first hash partition is owned: there is one such process, as good as.
-    first: CancellationToken,
+    /// Whether the first hash partition is owned: of one process at a time.
+    first: watch::Sender<bool>,
 }
 
 impl Slots {
@@ -40,12 +40,12 @@ impl Slots {
             Ok(outbox::slots(&mut connection).await?)
         });
         let number = number.await.context("the hash partitions of the outbox")?;
-        Ok(Self { connection, service, number, own: Vec::new(), shared: None, first: CancellationToken::new() })
+        Ok(Self { connection, service, number, own: Vec::new(), shared: None, first: watch::Sender::new(false) })
     }
 
-    /// Is cancelled when this process owns the first of them.
-    pub(super) fn holds_first(&self) -> CancellationToken {
-        self.first.clone()
+    /// Whether this process owns the first of them.
+    pub(super) fn holds_first(&self) -> watch::Receiver<bool> {
+        self.first.subscribe()
     }
 
     /// Takes what nobody owns, up to a fair share, and gives back what is more than that. Nothing of it is in flight now.
@@ -56,9 +56,8 @@ impl Slots {
         self.shared = Some(Instant::now());
         let owned = self.own.len();
         self.take_share().await.context("the hash partitions of the outbox are lost")?;
-        if self.own.contains(&0) {
-            self.first.cancel();
-        }
+        let holds_first = self.own.contains(&0);
+        self.first.send_if_modified(|held| std::mem::replace(held, holds_first) != holds_first);
         if owned != self.own.len() {
             tracing::info!(service = self.service, slots = ?self.own, "this process relays these parts of the outbox");
             metrics::gauge!("booster_outbox_slots", "service" => self.service).set(self.own.len() as f64);

@@ -86,7 +86,8 @@ async fn poison_is_parked_with_what_comes_behind_it_and_replayed_once_it_is_mend
     let place = Place::new("outbox-poison").await;
     let outbox = Outbox::default();
     let process = super::whole(&place, &outbox).await;
-    let poisoned: Vec<i64> = (0..POISON).map(|nth| nth * EVENTS / POISON + rng.random_range(0..EVENTS / POISON)).collect();
+    let poisoned: Vec<i64> =
+        (0..POISON).map(|nth| nth * EVENTS / POISON + rng.random_range(0..EVENTS / POISON)).collect();
     for hundred in 0..EVENTS / SUBJECTS {
         let mut change = outbox.begin::<()>(&place.pool).await.unwrap();
         let mut events = Vec::new();

@@ -21,9 +21,11 @@ const SESSION: &str = "SELECT coalesce(min(pid), 0)::bigint FROM pg_locks
     WHERE locktype = 'advisory' AND objsubid = 2 AND mode = 'ShareLock'
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
 
-/// For how long Kafka is away: longer than PostgreSQL waits for a session that is silent. `BOOSTER_TEST_FULL=1` makes it a minute.
-fn away() -> Duration {
-    Duration::from_secs(if std::env::var("BOOSTER_TEST_FULL").is_ok() { 60 } else { 9 })
+/// For how long Kafka is away: longer than PostgreSQL waits for a session that is silent. `BOOSTER_TEST_FULL=1` makes it a minute,
+/// which is longer than a relay waits for Kafka.
+fn away() -> (Duration, bool) {
+    let is_full = std::env::var("BOOSTER_TEST_FULL").is_ok();
+    (Duration::from_secs(if is_full { 60 } else { 9 }), is_full)
 }
 
 async fn write(place: &Place, outbox: &Outbox) {
@@ -54,12 +56,13 @@ async fn is_waited_for(goes_away: fn(&Door)) {
     let session = place.number(SESSION).await;
     goes_away(&door);
     write(&place, &outbox).await;
-    tokio::time::sleep(away()).await;
+    let (away, gives_up) = away();
+    tokio::time::sleep(away).await;
     assert_eq!(unsent(&place).await, EVENTS, "nothing is lost");
-    assert_eq!(place.number(SESSION).await, session, "the session has lived");
+    assert!(gives_up || place.number(SESSION).await == session, "the session has lived");
     door.open();
-    assert_told_once(&place, false).await;
-    assert_eq!(place.number(SESSION).await, session, "nothing had to begin anew");
+    assert_told_once(&place, gives_up).await;
+    assert!(gives_up || place.number(SESSION).await == session, "nothing had to begin anew");
     for process in processes {
         process.stop().await;
     }
@@ -76,10 +79,12 @@ async fn a_delivery_that_ends_in_a_time_out_is_begun_anew() {
     let session = place.number(SESSION).await;
     door.shut();
     write(&place, &outbox).await;
-    until("the relay has begun anew", async || ![0, session].contains(&place.number(SESSION).await)).await;
+    // Somebody else may have a way to Kafka.
+    until("the relay has left its parts", async || place.number(SESSION).await == 0).await;
     assert_eq!(unsent(&place).await, EVENTS, "nothing is lost");
     door.open();
     until("all of it is sent", async || unsent(&place).await == 0).await;
+    assert_ne!(place.number(SESSION).await, session, "it has begun anew");
     crate::kafka::until_consumed(&place, "count").await;
     place.assert_once("count", usize::try_from(2 * EVENTS).unwrap()).await;
     for process in processes {

@@ -182,7 +182,8 @@ async fn a_row_that_no_topic_takes_is_parked_and_its_partition_can_be_dropped() 
     tx.commit().await.unwrap();
     // Whoever parked it died before he took it out: it is parked once.
     let door = Door::before_kafka(&place.servers).await;
-    let first = relay(&place, &outbox, Differently { kafka_brokers: Some(door.address()), ..Differently::default() }).await;
+    let first =
+        relay(&place, &outbox, Differently { kafka_brokers: Some(door.address()), ..Differently::default() }).await;
     count_up(&place.pool, &outbox, "other").await;
     until("it is parked", async || place.parked("promotion.relay").await.len() == 1).await;
     first.die();
