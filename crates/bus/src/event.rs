@@ -39,7 +39,8 @@ pub struct NewEvent {
     pub subject: String,
     /// `ce_sequence`: the aggregate's version after the change. The higher one is the newer one.
     pub sequence: i64,
-    /// `ce_partitionkey`: events with the same key keep their order.
+    /// `ce_partitionkey`: events with the same key keep their order, if whoever writes has locked what it names. That of an aggregate
+    /// never changes.
     pub partition_key: String,
     /// The protobuf message that `kind` names: the aggregate's whole state after the change.
     pub payload: Bytes,

@@ -42,8 +42,8 @@ impl Outbox {
         Ok(Change { tx: begin(pool).await?, outbox: self.clone() })
     }
 
-    /// Writes what effects have to tell, in the transaction of the inbox. Whoever has changed an aggregate has locked it, so that
-    /// its events stand here in the order in which they happened.
+    /// Writes what effects have to tell, in the transaction of the inbox. What the partition key of an event names has been locked
+    /// before it was changed, so that its events stand here in the order in which they happened.
     ///
     /// # Errors
     /// PostgreSQL refuses an event (see the bounds in the README), or is away.
@@ -80,8 +80,9 @@ pub struct Change {
 }
 
 impl Change {
-    /// Commits it together with the events that tell of it, and wakes the relay. An aggregate that was changed has been locked
-    /// before, so that its events stand in the outbox in the order in which they happened.
+    /// Commits it together with the events that tell of it, and wakes the relay. What the partition key of an event names has been
+    /// locked before it was changed, so that its events stand in the outbox in the order in which they happened. No events at all
+    /// say that nothing has changed that anybody could see.
     ///
     /// # Errors
     /// PostgreSQL refuses an event, or is away; where the connection broke, nobody knows whether it was committed.

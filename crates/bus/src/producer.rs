@@ -87,7 +87,7 @@ impl Producer {
         let inner = self.inner.clone();
         let flushed = tokio::task::spawn_blocking(move || inner.flush(FLUSH_TIMEOUT)).await;
         if !matches!(flushed, Ok(Ok(()))) {
-            // Whatever was not acknowledged is still in its journal.
+            // Whatever was not acknowledged is still where it was read.
             tracing::info!("not everything was acknowledged by Kafka; it will be sent again");
         }
     }

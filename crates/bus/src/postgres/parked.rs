@@ -106,7 +106,7 @@ pub(crate) async fn count(tx: &mut Tx, consumer: &str) -> Result<i64, Failure> {
         .await?)
 }
 
-/// Under which name the relay of a service parks entries of its journals that cannot be read.
+/// Under which name the relays of a service park what they cannot read.
 pub(crate) fn relay_name(service: &str) -> String {
     format!("{service}.relay")
 }
