@@ -1,19 +1,22 @@
 //! Kafka -> PostgreSQL: a batch of events, the inbox, the effects and the progress in one transaction; offsets after it.
 
-mod batch;
+pub mod replay;
+mod intake;
+mod fate;
 mod received;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use kit::boot::{Process, Stage};
 use kit::config::Servers;
 use kit::postgres::{Failure, Pool, Tx};
+use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{CommitMode, Consumer as _, StreamConsumer};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use time::OffsetDateTime;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
@@ -21,7 +24,7 @@ use tracing::{Instrument as _, Span};
 use crate::event::Unreadable;
 use crate::inbox::First;
 use crate::outbox::Told;
-use crate::postgres::inbox;
+use intake::Intake;
 use received::Received;
 
 /// Events in one transaction, at most.
@@ -67,67 +70,98 @@ impl Failed {
     }
 }
 
-/// One consumer of one topic.
-pub struct Consumer<E> {
+/// [`Effects`], whatever their type is.
+pub(crate) trait Apply: Send + Sync {
+    fn apply<'a>(&'a self, tx: &'a mut Tx, events: &'a [First]) -> BoxFuture<'a, Result<Told, Failed>>;
+}
+
+impl<E: Effects> Apply for E {
+    fn apply<'a>(&'a self, tx: &'a mut Tx, events: &'a [First]) -> BoxFuture<'a, Result<Told, Failed>> {
+        Effects::apply(self, tx, events).boxed()
+    }
+}
+
+/// A consumer, as its service declares it: whoever starts it, and whoever replays a topic through it, goes by the same words.
+#[derive(Clone)]
+pub struct Consumer {
+    name: String,
+    service: &'static str,
+    topics: Vec<String>,
+    effects: Arc<dyn Apply>,
+}
+
+impl Consumer {
+    /// `name` is its name in the inbox, and its group; of the journals of `service`, which it is a part of, it notes the progress.
+    /// The topics are named without the namespace.
+    pub fn new(name: &str, service: &'static str, topics: Vec<String>, effects: impl Effects) -> Self {
+        Self { name: name.to_owned(), service, topics, effects: Arc::new(effects) }
+    }
+
     /// Its name in the inbox, and its group.
-    pub name: String,
-    /// The service that it is a part of: of this service's journals it notes the progress.
-    pub service: &'static str,
-    /// Where Kafka is, and within which namespace.
-    pub servers: Servers,
-    /// What it reads.
-    pub topic: String,
-    /// Where its tables are.
-    pub pool: Pool,
-    /// What the events do.
-    pub effects: E,
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The service that it is a part of, in whose schema its tables stand.
+    #[must_use]
+    pub fn service(&self) -> &'static str {
+        self.service
+    }
+
+    /// What it reads, without the namespace.
+    #[must_use]
+    pub fn topics(&self) -> &[String] {
+        &self.topics
+    }
 }
 
 /// Starts a consumer.
 ///
 /// # Errors
 /// Its settings are not ones that Kafka's client takes.
-pub fn spawn<E: Effects>(process: &Process, consumer: Consumer<E>) -> anyhow::Result<()> {
-    let kafka = consumer.subscribe()?;
+pub fn spawn(process: &Process, servers: &Servers, pool: Pool, consumer: Consumer) -> anyhow::Result<()> {
+    let kafka: StreamConsumer = settings(servers, &servers.prefixed(&consumer.name))
+        .set("session.timeout.ms", "6000")
+        .set("heartbeat.interval.ms", "1000")
+        .set("partition.assignment.strategy", "range")
+        .create()?;
+    let topics: Vec<String> = consumer.topics.iter().map(|topic| servers.prefixed(topic)).collect();
+    kafka.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let brokers = servers.kafka_brokers.clone();
     process.spawn(Stage::Work, "consumer", move |told| async move {
-        let span = Mutex::new((OffsetDateTime::UNIX_EPOCH, OffsetDateTime::UNIX_EPOCH));
-        let reader = Reader { consumer, kafka, span, said_away: Mutex::default() };
+        let reader = Reader { intake: Intake::live(consumer, pool), kafka, brokers, said_away: Mutex::default() };
         reader.run(&told).await;
         Ok(())
     });
     Ok(())
 }
 
-impl<E: Effects> Consumer<E> {
-    fn subscribe(&self) -> anyhow::Result<StreamConsumer> {
-        let kafka: StreamConsumer = crate::topic::client(&self.servers)
-            .set("group.id", self.servers.prefixed(&self.name))
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            // A consumer that is new must not miss what came before it.
-            .set("auto.offset.reset", "earliest")
-            .set("isolation.level", "read_uncommitted")
-            .set("session.timeout.ms", "6000")
-            .set("heartbeat.interval.ms", "1000")
-            .set("fetch.wait.max.ms", "50")
-            .set("queued.max.messages.kbytes", "16384")
-            .set("partition.assignment.strategy", "range")
-            .create()?;
-        kafka.subscribe(&[&self.topic])?;
-        Ok(kafka)
-    }
+/// How Kafka is read, whoever reads it. Offsets are committed by hand, if at all.
+fn settings(servers: &Servers, group: &str) -> ClientConfig {
+    let mut settings = crate::topic::client(servers);
+    settings
+        .set("group.id", group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        // A consumer that is new must not miss what came before it.
+        .set("auto.offset.reset", "earliest")
+        .set("isolation.level", "read_uncommitted")
+        .set("fetch.wait.max.ms", "50")
+        .set("queued.max.messages.kbytes", "16384");
+    settings
 }
 
-struct Reader<E> {
-    consumer: Consumer<E>,
+struct Reader {
+    intake: Intake,
     kafka: StreamConsumer,
-    /// What the inbox can hold: from the oldest partition to the newest.
-    span: Mutex<(OffsetDateTime, OffsetDateTime)>,
+    /// Where Kafka is.
+    brokers: String,
     /// When it was last said that Kafka is away.
     said_away: Mutex<Option<Instant>>,
 }
 
-impl<E: Effects> Reader<E> {
+impl Reader {
     async fn run(&self, told: &CancellationToken) {
         let mut partitions_made = None::<Instant>;
         while !told.is_cancelled() {
@@ -145,7 +179,7 @@ impl<E: Effects> Reader<E> {
                 continue;
             }
             // What was begun is finished, unless PostgreSQL is away: then it is read again by whoever comes next.
-            let span = trace(&self.consumer.name, &batch);
+            let span = trace(self.intake.name(), &batch);
             if self.take(&batch, told).instrument(span).await {
                 self.commit(&batch);
             }
@@ -176,7 +210,7 @@ impl<E: Effects> Reader<E> {
         let mut said = self.said_away.lock().unwrap_or_else(PoisonError::into_inner);
         if said.is_none_or(|said| said.elapsed() > AWAY_EVERY) {
             *said = Some(Instant::now());
-            let (brokers, cause) = (&self.consumer.servers.kafka_brokers, error.to_string());
+            let (brokers, cause) = (&self.brokers, error.to_string());
             tracing::warn!(
                 brokers,
                 cause,
@@ -189,8 +223,8 @@ impl<E: Effects> Reader<E> {
     async fn take(&self, batch: &[Received], told: &CancellationToken) -> bool {
         let mut pause = PAUSES.0;
         loop {
-            match self.divide(batch).await {
-                Ok(()) => return true,
+            match self.intake.take(batch).await {
+                Ok(_) => return true,
                 Err(failed) => {
                     let cause = format!("{:#}", anyhow::Error::new(failed));
                     tracing::warn!(cause, events = batch.len(), "a batch has to wait");
@@ -225,11 +259,8 @@ impl<E: Effects> Reader<E> {
     async fn make_partitions(&self, told: &CancellationToken) -> bool {
         let mut pause = PAUSES.0;
         loop {
-            match inbox::make_partitions(&self.consumer.pool, kit::clock::now()).await {
-                Ok(span) => {
-                    *self.span.lock().unwrap_or_else(PoisonError::into_inner) = span;
-                    return true;
-                }
+            match self.intake.make_partitions().await {
+                Ok(()) => return true,
                 Err(failure) => {
                     let cause = format!("{:#}", anyhow::Error::new(failure));
                     tracing::warn!(cause, "the partitions of the inbox cannot be made now");
@@ -240,10 +271,6 @@ impl<E: Effects> Reader<E> {
             }
             pause = (pause * 2).min(PAUSES.1);
         }
-    }
-
-    fn span(&self) -> (OffsetDateTime, OffsetDateTime) {
-        *self.span.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

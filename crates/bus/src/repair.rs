@@ -4,15 +4,13 @@ pub mod replay;
 
 use std::sync::Arc;
 
-use futures::FutureExt as _;
-use futures::future::BoxFuture;
 use kit::postgres::{Pool, Tx, begin, commit};
 
-use crate::consumer::{Effects, Failed};
+use crate::consumer::{Apply, Effects};
 use crate::dead_letter::{DeadLetter, Filter, Refusal};
 use crate::event::Event;
-use crate::inbox::First;
-use crate::outbox::Told;
+use crate::inbox;
+use crate::postgres;
 use crate::postgres::dead_letter::{self, Action};
 use crate::postgres::parked;
 
@@ -25,17 +23,6 @@ pub struct Repair {
     service: &'static str,
     pool: Pool,
     consumers: Vec<(String, Arc<dyn Apply>)>,
-}
-
-/// [`Effects`], whatever their type is.
-trait Apply: Send + Sync {
-    fn apply<'a>(&'a self, tx: &'a mut Tx, events: &'a [First]) -> BoxFuture<'a, Result<Told, Failed>>;
-}
-
-impl<E: Effects> Apply for E {
-    fn apply<'a>(&'a self, tx: &'a mut Tx, events: &'a [First]) -> BoxFuture<'a, Result<Told, Failed>> {
-        Effects::apply(self, tx, events).boxed()
-    }
 }
 
 /// Some dead letters, and what most of them have in common.
@@ -118,12 +105,13 @@ impl Repair {
         Ok(edited)
     }
 
-    /// Gives it up: it takes no effect, and what waits behind it can go on.
+    /// Gives it up: it takes no effect, also where it comes again, and what waits behind it can go on.
     ///
     /// # Errors
     /// There is none of this id, or PostgreSQL is away.
     pub async fn discard(&self, id: i64, deed: &Deed) -> Result<DeadLetter, Error> {
         let (mut tx, letter) = self.take(id).await?;
+        self.forget(&mut tx, &letter).await?;
         dead_letter::remove(&mut tx, id).await?;
         let before = Some(letter.payload.as_slice());
         let action = Action { operator: &deed.operator, action: "DISCARD", why: &deed.why, before, after: None };
@@ -132,12 +120,26 @@ impl Repair {
         Ok(letter)
     }
 
-    /// Nobody else has it until the transaction ends.
+    /// From here on the inbox knows the event, as if it had taken effect. Where another dead letter has the same event, that one
+    /// decides; where it is no event, or the inbox does not reach it, the consumer knows it by its place (see [`Action`]).
+    async fn forget(&self, tx: &mut Tx, letter: &DeadLetter) -> Result<(), Error> {
+        let is_relays = letter.consumer == parked::relay_name(self.service);
+        let Some(event) = letter.event().ok().filter(|_| !is_relays) else { return Ok(()) };
+        if dead_letter::is_other_parked(tx, letter, &event.id).await? {
+            return Ok(());
+        }
+        if postgres::inbox::hold_reach(tx).await?.holds(event.time) {
+            inbox::arrive(tx, &letter.consumer, [event]).await?;
+        }
+        Ok(())
+    }
+
+    /// Nobody else has it, or another one of its key, until the transaction ends.
     async fn take(&self, id: i64) -> Result<(Tx, DeadLetter), Error> {
         let mut tx = begin(&self.pool).await?;
-        if !dead_letter::lock(&mut tx, id).await? {
-            return Err(Refusal::NotFound.into());
-        }
+        let letter = dead_letter::find(&mut *tx, id).await?.ok_or(Refusal::NotFound)?;
+        dead_letter::lock_key(&mut tx, &letter.consumer, &letter.parking_key).await?;
+        // As it is now that nobody else can change it.
         let letter = dead_letter::find(&mut *tx, id).await?.ok_or(Refusal::NotFound)?;
         Ok((tx, letter))
     }

@@ -23,10 +23,16 @@ const ADMIN_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long Kafka may take to say who its brokers are.
 const ANSWER: Duration = Duration::from_secs(5);
 
+/// The topic of a service, outside any namespace: `booster.<service>.v1`.
+#[must_use]
+pub fn name(service: &str) -> String {
+    format!("booster.{service}.v1")
+}
+
 /// The topic of a service: `booster.<service>.v1`, within the namespace.
 #[must_use]
 pub fn events(servers: &Servers, service: &str) -> String {
-    servers.prefixed(&format!("booster.{service}.v1"))
+    servers.prefixed(&name(service))
 }
 
 /// Where copies of events are to go that could not take effect; the table of parked events is the truth.

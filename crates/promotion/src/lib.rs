@@ -38,6 +38,12 @@ pub const SERVICE: &str = "promotion";
 /// Every library of functions that this service calls.
 pub const LIBRARIES: &[Library] = &[bus::redis::LIBRARY, redis::LIBRARY];
 
+/// What this service consumes, and what that does: [`run`] starts it, and `booster replay` takes a span of a topic through it again.
+#[must_use]
+pub fn consumers() -> Vec<Consumer> {
+    vec![Consumer::new(SERVICE, SERVICE, vec![bus::topic::name(SERVICE)], kafka::Records)]
+}
+
 /// Reaches its stores, starts its tasks and adds its service to the process. Ready when it returns.
 ///
 /// # Errors
@@ -58,7 +64,9 @@ pub async fn run(servers: &Servers, process: &Process) -> anyhow::Result<()> {
     archive::spawn(process, &pool, &deals);
     count::spawn(process, &pool, &deals, &winners);
     bus::relay::journal::spawn(process, relay(servers, redis.clone(), pool.clone(), bell.clone())?);
-    bus::consumer::spawn(process, consumer(servers, pool.clone())).context("Kafka consumer")?;
+    for consumer in consumers() {
+        bus::consumer::spawn(process, servers, pool.clone(), consumer).context("Kafka consumer")?;
+    }
     let last_pool = pool.clone();
     process.spawn(Stage::Store, "stores", |told| async move {
         told.cancelled().await;
@@ -88,15 +96,4 @@ fn relay(servers: &Servers, redis: Redis, pool: kit::postgres::Pool, bell: Bell)
         bell,
         delivery_timeout: None,
     })
-}
-
-fn consumer(servers: &Servers, pool: kit::postgres::Pool) -> Consumer<kafka::Records> {
-    Consumer {
-        name: SERVICE.to_owned(),
-        service: SERVICE,
-        servers: servers.clone(),
-        topic: bus::topic::events(servers, SERVICE),
-        pool,
-        effects: kafka::Records,
-    }
 }

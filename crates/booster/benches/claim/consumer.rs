@@ -101,15 +101,10 @@ async fn consumer(stage: &Stage, ground: &Ground, rows: u64) -> anyhow::Result<f
     let seen = Arc::default();
     let effects = Timed { effects: Records, seen: Arc::clone(&seen), wanted: rows, enough };
     let pool = kit::postgres::connect(&servers, promotion::SERVICE).await?;
-    let consumer = Consumer {
-        service: promotion::SERVICE,
-        name: promotion::SERVICE.to_owned(),
-        topic: bus::topic::events(&stage.ground.servers(), promotion::SERVICE),
-        servers,
-        pool: pool.clone(),
-        effects,
-    };
-    bus::consumer::spawn(&process, consumer)?;
+    // The topic is that of the rounds, and the group is new each time.
+    let (topic, name) = (bus::topic::name(promotion::SERVICE), servers.prefixed(promotion::SERVICE));
+    let consumer = Consumer::new(&name, promotion::SERVICE, vec![topic], effects);
+    bus::consumer::spawn(&process, &stage.ground.servers(), pool.clone(), consumer)?;
     let consumed = async {
         let done = tokio::time::timeout(MOST, told.wait_for(|enough| *enough)).await;
         process.stop();

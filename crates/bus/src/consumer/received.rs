@@ -4,8 +4,13 @@ use std::panic::AssertUnwindSafe;
 
 use bytes::Bytes;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use time::{Duration, OffsetDateTime};
 
 use crate::event::{Event, Unreadable};
+use crate::postgres::parked::Lies;
+
+/// By how much the clocks of those who tell and of Kafka may differ.
+const CLOCKS: Duration = Duration::HOUR;
 
 /// One record. What cannot be read as an event is kept, to be parked.
 #[derive(Debug)]
@@ -13,6 +18,8 @@ pub(super) struct Received {
     pub(super) topic: String,
     pub(super) partition: i32,
     pub(super) offset: i64,
+    /// When Kafka got it.
+    pub(super) at: Option<OffsetDateTime>,
     pub(super) headers: Vec<(String, String)>,
     pub(super) payload: Bytes,
     pub(super) event: Result<Event, String>,
@@ -32,10 +39,21 @@ impl Received {
             topic: message.topic().to_owned(),
             partition: message.partition(),
             offset: message.offset(),
+            at: message.timestamp().to_millis().map(kit::clock::from_millis),
             headers,
             payload,
             event,
         }
+    }
+
+    /// Where it lies.
+    pub(super) fn lies(&self) -> Lies {
+        (self.topic.clone(), self.partition, self.offset)
+    }
+
+    /// Whether Kafka had it before it happened.
+    pub(super) fn came_early(&self) -> bool {
+        self.event.as_ref().is_ok_and(|event| self.at.is_none_or(|at| event.time - at > CLOCKS))
     }
 
     /// Events with the same parking key wait for each other; one that cannot be read waits for nobody.

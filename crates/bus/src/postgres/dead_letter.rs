@@ -179,10 +179,18 @@ pub(crate) async fn lock_key(tx: &mut Tx, consumer: &str, parking_key: &str) -> 
     .await?)
 }
 
-/// Locks one dead letter; false where it is gone.
-pub(crate) async fn lock(tx: &mut Tx, id: i64) -> Result<bool, Failure> {
-    let found = sqlx::query_scalar!("SELECT id FROM parked WHERE id = $1 FOR UPDATE", id).fetch_optional(&mut **tx);
-    Ok(found.await?.is_some())
+/// Whether the same event came once more, and is parked under another place. The key is locked.
+pub(crate) async fn is_other_parked(tx: &mut Tx, letter: &DeadLetter, ce_id: &str) -> Result<bool, Failure> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM parked
+             WHERE consumer = $1 AND parking_key = $2 AND headers ->> 'ce_id' = $3 AND id <> $4) AS "exists!""#,
+        letter.consumer,
+        letter.parking_key,
+        ce_id,
+        letter.id,
+    )
+    .fetch_one(&mut **tx)
+    .await?)
 }
 
 /// From here on what was done in the transaction can be taken back.

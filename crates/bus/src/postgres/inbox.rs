@@ -16,6 +16,22 @@ const BACK: Duration = Duration::days(8);
 /// How long a partition is kept: longer than Kafka keeps a topic, which is seven days and a segment.
 const KEPT: Duration = Duration::days(10);
 
+/// From when on, and until when, an event can have happened that the inbox has room for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reach {
+    /// The first instant.
+    pub from: OffsetDateTime,
+    /// The one after the last.
+    pub to: OffsetDateTime,
+}
+
+impl Reach {
+    /// Whether the inbox has room for what happened then.
+    pub(crate) fn holds(self, time: OffsetDateTime) -> bool {
+        self.from <= time && time < self.to
+    }
+}
+
 /// Notes the events; returns the ids of those that are here for the first time.
 pub(crate) async fn note(
     tx: &mut Tx,
@@ -60,10 +76,7 @@ pub(crate) async fn seen(
 /// Makes the partitions from [`BACK`] (only where the inbox is new) to [`AHEAD`], and drops those that are older than [`KEPT`] was
 /// when the oldest parked event was parked: whoever replays it has to know whether it has taken effect.
 /// Returns what the inbox reaches then.
-pub(crate) async fn make_partitions(
-    pool: &Pool,
-    now: OffsetDateTime,
-) -> Result<(OffsetDateTime, OffsetDateTime), Failure> {
+pub(crate) async fn make_partitions(pool: &Pool, now: OffsetDateTime) -> Result<Reach, Failure> {
     let mut tx = kit::postgres::begin(pool).await?;
     DAYS.lock(&mut tx).await?;
     let days = DAYS.begins(&mut tx).await?;
@@ -73,10 +86,22 @@ pub(crate) async fn make_partitions(
     for day in days.into_iter().filter(|day| *day < oldest) {
         DAYS.drop(&mut tx, day).await?;
     }
-    let days = DAYS.begins(&mut tx).await?;
+    let reach = reach(&mut tx).await?;
     kit::postgres::commit(tx).await?;
-    let begin = |day: Option<&OffsetDateTime>| day.copied().unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    Ok((begin(days.first()), begin(days.last()) + DAYS.length))
+    Ok(reach)
+}
+
+/// What the inbox reaches now.
+async fn reach(tx: &mut Tx) -> Result<Reach, Failure> {
+    let days = DAYS.begins(tx).await?;
+    let from = days.first().copied().unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    Ok(Reach { from, to: days.last().map_or(from, |last| *last + DAYS.length) })
+}
+
+/// What the inbox reaches until the transaction ends: no partition goes meanwhile.
+pub(crate) async fn hold_reach(tx: &mut Tx) -> Result<Reach, Failure> {
+    sqlx::raw_sql("LOCK TABLE inbox IN ROW EXCLUSIVE MODE").execute(&mut **tx).await?;
+    reach(tx).await
 }
 
 /// When the oldest event that is still parked was parked.

@@ -31,6 +31,32 @@ pub(crate) async fn keys(tx: &mut Tx, consumer: &str, keys: &[String]) -> Result
     Ok(found.into_iter().collect())
 }
 
+/// Where a record lies: its topic, its partition, its offset there.
+pub(crate) type Lies = (String, i32, i64);
+
+/// Which of these records an operator has discarded.
+pub(crate) async fn discarded(tx: &mut Tx, consumer: &str, records: &[Lies]) -> Result<HashSet<Lies>, Failure> {
+    if records.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let topics: Vec<String> = records.iter().map(|(topic, ..)| topic.clone()).collect();
+    let partitions: Vec<i32> = records.iter().map(|(_, partition, _)| *partition).collect();
+    let offsets: Vec<i64> = records.iter().map(|(.., offset)| *offset).collect();
+    let rows = sqlx::query!(
+        r#"SELECT DISTINCT done.topic, done.partition, done."offset" FROM dead_letter_action done
+           JOIN UNNEST($2::text[], $3::int[], $4::bigint[]) AS asked (topic, partition, "offset")
+             ON done.topic = asked.topic AND done.partition = asked.partition AND done."offset" = asked."offset"
+           WHERE done.consumer = $1 AND done.action = 'DISCARD'"#,
+        consumer,
+        &topics,
+        &partitions,
+        &offsets,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.topic, row.partition, row.offset)).collect())
+}
+
 /// Parks one event; one that is parked already stays as it is. Returns whether it is new here.
 pub(crate) async fn park(tx: &mut Tx, consumer: &str, event: &Parked) -> Result<bool, Failure> {
     let done = sqlx::query!(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bus::consumer::{Effects, Failed};
+use bus::consumer::{Consumer, Effects, Failed};
 use bus::event::{Event, NewEvent, Unreadable};
 use bus::inbox::First;
 use bus::journal::Entry;
@@ -109,6 +109,12 @@ impl Counting {
     pub fn new(consumer: &str) -> Self {
         Self { consumer: consumer.to_owned(), slow_ms: Arc::default(), echo: None }
     }
+}
+
+/// Whoever has these effects, under their name.
+pub fn consumer(effects: Counting) -> Consumer {
+    let name = effects.consumer.clone();
+    Consumer::new(&name, SERVICE, vec![bus::topic::name(SERVICE)], effects)
 }
 
 impl Effects for Counting {

@@ -15,6 +15,8 @@ mod rebalance;
 mod shuffle;
 mod poison;
 mod repair;
+mod discard;
+mod replay;
 mod damage;
 mod limit;
 mod frozen;

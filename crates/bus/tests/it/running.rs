@@ -4,7 +4,6 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bus::consumer::Consumer;
 use bus::event::{Event, Unreadable};
 use bus::journal::Entry;
 use bus::outbox::Outbox;
@@ -172,8 +171,7 @@ pub async fn relay_outbox(process: &Process, mut servers: Servers, outbox: Outbo
 /// Lets a process consume, under the name of the effects.
 pub async fn consume(process: &Process, servers: Servers, effects: Counting) {
     let pool = kit::postgres::connect(&servers, SERVICE).await.unwrap();
-    let (name, topic) = (effects.consumer.clone(), bus::topic::events(&servers, SERVICE));
-    bus::consumer::spawn(process, Consumer { name, service: SERVICE, servers, topic, pool, effects }).unwrap();
+    bus::consumer::spawn(process, &servers, pool, counting::consumer(effects)).unwrap();
 }
 
 fn args() -> ProcessArgs {
