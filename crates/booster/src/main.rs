@@ -9,6 +9,7 @@ mod migrate;
 mod healthcheck;
 mod deal;
 mod dlq;
+mod replay;
 mod audit;
 mod fence;
 
@@ -49,6 +50,7 @@ enum Command {
     Deal(deal::Deal),
     /// Work with events that are stuck: look, edit, replay, discard
     Dlq(dlq::Dlq),
+    Replay(replay::Replay),
     /// Check what must always be true, on the live system
     Audit(audit::Audit),
     /// See and change which Redis node may serve which tag
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
             Command::Healthcheck(healthcheck) => healthcheck.run().await,
             Command::Deal(deal) => deal.run().await,
             Command::Dlq(dlq) => dlq.run().await,
+            Command::Replay(replay) => replay.run().await,
             Command::Audit(audit) => audit.run().await,
             Command::Fence(fence) => fence.run().await,
         }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use bus::consumer::Consumer;
 use bus::journal::Keys;
 use kit::config::{Secret, Servers};
 use kit::postgres::Schema;
@@ -18,11 +19,13 @@ static PROMOTION: Migrator = sqlx::migrate!("../../migrations/promotion");
 pub(crate) static SERVICES: &[Service] = &[Service {
     schema: Schema { service: promotion::SERVICE, bus: &BUS, own: &PROMOTION },
     libraries: promotion::LIBRARIES,
+    consumers: promotion::consumers,
 }];
 
 pub(crate) struct Service {
     schema: Schema,
     libraries: &'static [Library],
+    consumers: fn() -> Vec<Consumer>,
 }
 
 /// Whether PostgreSQL has what this version needs of `service`. A sentence to pass on where a newer version has been there.
@@ -37,6 +40,11 @@ impl Service {
     /// As its role and its schema are called.
     pub(crate) fn name(&self) -> &'static str {
         self.schema.service
+    }
+
+    /// What it consumes.
+    pub(crate) fn consumers(&self) -> Vec<Consumer> {
+        (self.consumers)()
     }
 }
 
@@ -75,7 +83,7 @@ impl Migrate {
         if self.postgres_only {
             return Ok(ExitCode::SUCCESS);
         }
-        for Service { schema, libraries } in SERVICES {
+        for Service { schema, libraries, .. } in SERVICES {
             let warning = bus::topic::make(&self.servers, schema.service).await?;
             say!("kafka     topic {}", bus::topic::events(&self.servers, schema.service));
             if let Some(warning) = warning {

@@ -7,7 +7,7 @@ use crate::say::say;
 
 /// Give dead letters up: they take no effect, and what waits behind them can be replayed
 ///
-/// What they carried is kept with what is written down, but no command brings it back.
+/// What they carried is kept with what is written down, but no command brings it back, and neither does another delivery.
 ///
 /// Example: booster dlq discard promotion-7 --why "a test of ours, never an order"
 #[derive(Debug, clap::Args)]

@@ -5,7 +5,7 @@ use crate::booster::{run, told};
 #[tokio::test]
 async fn every_command_has_a_manual() {
     let manual = told(None, &["--help"]).await;
-    for command in ["all", "promotion", "migrate", "healthcheck", "deal", "dlq", "audit", "fence"] {
+    for command in ["all", "promotion", "migrate", "healthcheck", "deal", "dlq", "replay", "audit", "fence"] {
         assert!(manual.contains(command), "{command} is not in the manual");
         assert!(told(None, &[command, "--help"]).await.len() > 200, "{command} has no manual");
     }
@@ -25,6 +25,13 @@ async fn every_command_for_dead_letters_has_an_example() {
         let manual = told(None, &["dlq", command, "--help"]).await;
         assert!(manual.contains(&format!("Example: booster dlq {command}")), "{manual}");
     }
+}
+
+#[tokio::test]
+async fn a_replay_has_an_example_and_says_how_fast_it_is() {
+    let manual = told(None, &["replay", "--help"]).await;
+    assert!(manual.contains("Example: booster replay --topic booster.promotion.v1 --from"), "{manual}");
+    assert!(manual.contains("[default: 1000]"), "{manual}");
 }
 
 #[tokio::test]

@@ -64,6 +64,14 @@ async fn a_wrong_flag_or_value_ends_with_2_before_anything_is_opened() {
         (&["audit", "--redis-nodes", "here"], "--redis-nodes has \"here\", which is not host:port"),
         (&["audit", "--redis-password", "file:/nowhere"], "No such file"),
         (&["audit", "--deal", "a b"], "--deal: deal_id has ' '"),
+        (
+            &["replay", "--topic", "nonsense", "--from", "beginning", "--to", "now"],
+            "--topic is \"nonsense\", which nobody here reads; read are: booster.promotion.v1",
+        ),
+        (
+            &["replay", "--topic", "booster.promotion.v1", "--from", "now", "--to", "now"],
+            "it is not like 2030-01-31T10:00:00+09:00, nor beginning",
+        ),
         (&["fence", "release", "64"], "a tag is a number from 0 to 63"),
         (&["deal", "create", "lunch", "--stock", "x", "--percent", "1"], "invalid value 'x' for '--stock"),
         (
@@ -150,6 +158,12 @@ async fn a_process_serves_without_kafka_and_says_so() {
     let mut process = Program::new("sentences-kafka", PATH).args(["all"]).envs(env).start().await;
     wait_for_line(&process, "Kafka cannot be read: start it, or correct --kafka-brokers").await;
     assert_eq!(process.stop().await, Some(0));
+    let mut env = ground.env();
+    env.push(("BOOSTER_KAFKA_BROKERS".to_owned(), NOBODY.to_owned()));
+    let replay = ["replay", "--topic", "booster.promotion.v1", "--from", "beginning", "--to", "now"];
+    let said = failed(env, &replay, 1).await;
+    assert!(said.starts_with("booster: Kafka does not answer at 127.0.0.1:1"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
     ground.end().await;
 }
 
