@@ -8,7 +8,7 @@ use time::{Duration, OffsetDateTime};
 use super::partitions::Partitioned;
 
 /// The partitions: by when an event happened, a day each.
-const DAYS: Partitioned = Partitioned { table: "inbox", length: Duration::DAY };
+const DAYS: Partitioned = Partitioned { table: "inbox", length: Duration::DAY, storage: "" };
 /// How far ahead partitions are made.
 const AHEAD: Duration = Duration::days(3);
 /// How far back a new inbox begins: events may be a week old when a consumer starts late.

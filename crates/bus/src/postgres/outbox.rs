@@ -1,7 +1,9 @@
 //! The outbox: rows that tell of a change, and whether Kafka has them.
 
+use std::collections::BTreeSet;
+
 use kit::postgres::{Failure, Pool, Tx};
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -9,11 +11,39 @@ use super::partitions::Partitioned;
 use crate::event::{Event, NewEvent};
 
 /// The partitions: by when a row was written, an hour each.
-const HOURS: Partitioned = Partitioned { table: "outbox", length: Duration::HOUR };
+const HOURS: Partitioned = Partitioned { table: "outbox", length: Duration::HOUR, storage: VACUUMED };
+/// A row that was marked leaves an entry in the index, which every look for others passes until it is vacuumed: so that is done
+/// after so many, and not after a fifth of all rows of the hour.
+const VACUUMED: &str = "WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000)";
 /// How far ahead partitions are made: whoever writes needs one, also where nobody has made any for a day.
 const AHEAD: Duration = Duration::DAY;
 /// How far back: the clock may be set back a little.
 const BACK: Duration = Duration::HOUR;
+
+/// How a session is set that looks for rows that were not sent: it uses the index, always. What PostgreSQL knows of a table that
+/// fills and empties is old, and a plan that was made while a partition was small is kept while it grows.
+pub(crate) const PROBES: [(&str, &str); 5] = [
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_sort", "off"),
+    // Plans are made once, and not for each batch over all partitions.
+    ("plan_cache_mode", "force_generic_plan"),
+    // Where there is no index, as of a sequence, it would think that the effort is worth it.
+    ("jit", "off"),
+];
+
+/// The same for one transaction.
+async fn probe(tx: &mut Tx) -> Result<(), Failure> {
+    let (names, values): (Vec<&str>, Vec<&str>) = PROBES.into_iter().unzip();
+    sqlx::query_scalar!(
+        "SELECT set_config(name, value, true) FROM UNNEST($1::text[], $2::text[]) AS t (name, value)",
+        &names as &[&str],
+        &values as &[&str],
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(())
+}
 
 /// Writes events, in the order in which they happened.
 pub(crate) async fn write(tx: &mut Tx, events: &[NewEvent]) -> Result<(), Failure> {
@@ -107,18 +137,40 @@ pub(crate) async fn unsent(
     Ok(unsent.collect())
 }
 
-/// Notes that Kafka has acknowledged these rows.
-pub(crate) async fn mark(connection: &mut PgConnection, rows: &[RowId]) -> Result<(), Failure> {
-    let slots: Vec<i16> = rows.iter().map(|row| row.slot).collect();
+/// Notes that Kafka has acknowledged these rows, the first ones of their hash partitions, at most `most` of each: all, or none.
+///
+/// The index is read from the first id to the last, whatever PostgreSQL believes about the table. A join with the rows would be
+/// less to write, but where so far every row of a partition was sent, PostgreSQL expects one row that was not, and reads all that
+/// wait, for each batch again.
+pub(crate) async fn mark(connection: &mut PgConnection, rows: &[RowId], most: i64) -> Result<(), Failure> {
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    // A hash partition that gave as many as it might has more of them behind the last one, and is marked by itself. All others
+    // have given everything, so that their ranges hold nothing else.
+    let (full, rest): (Vec<_>, Vec<_>) =
+        rows.chunk_by(|one, next| one.slot == next.slot).partition(|rows| rows.len() >= most);
+    let rest = rest.concat();
+    let mut tx = connection.begin().await?;
+    for rows in full.into_iter().chain([rest.as_slice()]).filter(|rows| !rows.is_empty()) {
+        mark_range(&mut tx, rows).await?;
+    }
+    Ok(tx.commit().await?)
+}
+
+async fn mark_range(connection: &mut PgConnection, rows: &[RowId]) -> Result<(), Failure> {
+    let slots: BTreeSet<i16> = rows.iter().map(|row| row.slot).collect();
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-    let times: Vec<OffsetDateTime> = rows.iter().map(|row| row.happened_at).collect();
+    // Which partitions these are.
+    let oldest = rows.iter().map(|row| row.happened_at).min();
+    let newest = rows.iter().map(|row| row.happened_at).max();
     sqlx::query!(
         "UPDATE outbox SET sent_at = clock_timestamp()
-         FROM UNNEST($1::smallint[], $2::bigint[], $3::timestamptz[]) AS sent (slot, id, at)
-         WHERE outbox.slot = sent.slot AND outbox.id = sent.id AND outbox.happened_at = sent.at AND sent_at IS NULL",
-        &slots,
+         WHERE slot = ANY($1) AND id BETWEEN $2 AND $3 AND id = ANY($4) AND happened_at BETWEEN $5 AND $6 AND sent_at IS NULL",
+        &slots.into_iter().collect::<Vec<i16>>(),
+        ids.iter().min(),
+        ids.iter().max(),
         &ids,
-        &times,
+        oldest,
+        newest,
     )
     .execute(connection)
     .await?;
@@ -149,6 +201,8 @@ pub(crate) struct Backlog {
 
 /// What waits for Kafka now.
 pub(crate) async fn backlog(pool: &Pool) -> Result<Backlog, Failure> {
+    let mut tx = kit::postgres::begin(pool).await?;
+    probe(&mut tx).await?;
     let found = sqlx::query!(
         r#"SELECT (SELECT last_value FROM outbox_id) - min(first.id) + 1 AS rows,
              extract(epoch FROM clock_timestamp() - min(first.happened_at))::float8 AS seconds
@@ -158,8 +212,9 @@ pub(crate) async fn backlog(pool: &Pool) -> Result<Backlog, Failure> {
            ) AS first
            WHERE starts_with(lease.name, 'outbox/')"#
     )
-    .fetch_one(pool)
+    .fetch_one(&mut *tx)
     .await?;
+    kit::postgres::commit(tx).await?;
     Ok(Backlog { rows: found.rows.unwrap_or_default(), seconds: found.seconds.unwrap_or_default().max(0.0) })
 }
 
@@ -187,6 +242,7 @@ pub(crate) async fn drop_sent(pool: &Pool, begin: OffsetDateTime) -> Result<bool
     // A process that is paused here must not hold up those who write.
     sqlx::query!("SET LOCAL idle_in_transaction_session_timeout = '1s'").execute(&mut *tx).await?;
     sqlx::query!("LOCK TABLE outbox IN ACCESS EXCLUSIVE MODE").execute(&mut *tx).await?;
+    probe(&mut tx).await?;
     let unsent = sqlx::query_scalar!(
         r#"SELECT EXISTS (
              SELECT FROM lease CROSS JOIN LATERAL (

@@ -10,6 +10,8 @@ use time::{Duration, OffsetDateTime, PrimitiveDateTime};
 pub(crate) struct Partitioned {
     pub table: &'static str,
     pub length: Duration,
+    /// How each partition is kept: `WITH (...)`, or nothing.
+    pub storage: &'static str,
 }
 
 impl Partitioned {
@@ -44,10 +46,10 @@ impl Partitioned {
         while begin <= to {
             let next = begin + self.length;
             if !there.contains(&begin) {
-                let (name, table) = (self.name_of(begin), self.table);
+                let (name, table, storage) = (self.name_of(begin), self.table, self.storage);
                 let (from, to) = (begin.unix_timestamp(), next.unix_timestamp());
                 let made = format!(
-                    "CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED);
+                    "CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED) {storage};
                      ALTER TABLE {table} ATTACH PARTITION {name}
                        FOR VALUES FROM (to_timestamp({from})) TO (to_timestamp({to}))"
                 );
@@ -95,8 +97,8 @@ mod tests {
     #[test]
     fn a_name_says_where_the_partition_begins() {
         let instant = OffsetDateTime::from_unix_timestamp(1_769_853_599).unwrap();
-        let days = Partitioned { table: "inbox", length: Duration::DAY };
-        let hours = Partitioned { table: "outbox", length: Duration::HOUR };
+        let days = Partitioned { table: "inbox", length: Duration::DAY, storage: "" };
+        let hours = Partitioned { table: "outbox", length: Duration::HOUR, storage: "" };
         for (partitioned, name) in [(days, "inbox_20260131"), (hours, "outbox_2026013109")] {
             let begin = partitioned.floor(instant);
             assert_eq!(partitioned.name_of(begin), name);

@@ -34,7 +34,7 @@ pub(super) struct Slots {
 
 impl Slots {
     pub(super) async fn open(options: &PgConnectOptions, service: &'static str) -> anyhow::Result<Self> {
-        let mut connection = open(options).await?;
+        let mut connection = open(&options.clone().options(outbox::PROBES)).await?;
         let number = timely(async {
             lease::join(&mut connection, MEMBERS).await?;
             Ok(outbox::slots(&mut connection).await?)
@@ -95,7 +95,7 @@ impl Slots {
 
     /// Kafka has these.
     pub(super) async fn mark(&mut self, rows: &[RowId]) -> anyhow::Result<()> {
-        let marked = timely(async { Ok(outbox::mark(&mut self.connection, rows).await?) });
+        let marked = timely(async { Ok(outbox::mark(&mut self.connection, rows, ROWS).await?) });
         marked.await.context("what Kafka has acknowledged cannot be noted")
     }
 
