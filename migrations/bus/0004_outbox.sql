@@ -1,6 +1,8 @@
--- What is told by transactions, and waits for Kafka. Rows are never deleted one by one: a partition goes as a whole, once all of it
--- was sent. `happened_at` is when the row was written, not when its transaction began: it never belongs to an old partition.
+-- What is told by transactions, and waits for Kafka. Rows that were sent are never deleted one by one: a partition goes as a whole, once
+-- all of it was sent. `happened_at` is when the row was written, not when its transaction began: it never belongs to an old partition.
 CREATE SEQUENCE outbox_id;
+-- Into how many parts it is divided, for every relay of whatever version. It never changes: a key would change its part.
+CREATE FUNCTION outbox_parts() RETURNS smallint LANGUAGE sql IMMUTABLE AS 'SELECT 16::smallint';
 CREATE TABLE outbox (
   -- In order for each partition key: whoever writes has locked the aggregate before. So nobody may take ids ahead (CACHE 1).
   id bigint NOT NULL DEFAULT nextval('outbox_id'),
@@ -19,6 +21,3 @@ CREATE TABLE outbox (
 ) PARTITION BY RANGE (happened_at);
 -- The only index: a row that was sent is in none, so that it costs nobody anything.
 CREATE INDEX outbox_unsent ON outbox (slot, id) WHERE sent_at IS NULL;
-
--- Who relays which hash partition.
-INSERT INTO lease (name) SELECT 'outbox/' || slot FROM generate_series(0, 15) AS slot;

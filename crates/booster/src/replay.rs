@@ -194,7 +194,8 @@ fn bar(total: u64) -> ProgressBar {
 
 #[cfg(test)]
 mod tests {
-    use bus::consumer::{Effects, Failed};
+    use bus::consumer::Effects;
+    use bus::failed::Failed;
     use bus::inbox::First;
     use bus::outbox::Told;
     use kit::postgres::Tx;

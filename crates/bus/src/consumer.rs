@@ -12,7 +12,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use kit::boot::{Process, Stage};
 use kit::config::Servers;
-use kit::postgres::{Failure, Pool, Tx};
+use kit::postgres::{Pool, Tx};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{CommitMode, Consumer as _, StreamConsumer};
 use rdkafka::error::KafkaError;
@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
-use crate::event::Unreadable;
+use crate::failed::Failed;
 use crate::inbox::First;
 use crate::outbox::Told;
 use intake::Intake;
@@ -43,31 +43,6 @@ pub trait Effects: Send + Sync + 'static {
     /// Applies events that are here for the first time, in the order of their partitions, in `tx`; answers what that has told
     /// others, if anything. It is called again with the same events when the transaction could not be committed.
     fn apply(&self, tx: &mut Tx, events: &[First]) -> impl Future<Output = Result<Told, Failed>> + Send;
-}
-
-/// Why effects could not be applied.
-#[derive(Debug, thiserror::Error)]
-pub enum Failed {
-    /// One of the events is not what it says it is: it would fail again.
-    #[error("an event cannot be read")]
-    Unreadable(#[from] Unreadable),
-    /// PostgreSQL refused, or is away.
-    #[error("its effect could not be written")]
-    Postgres(#[from] Failure),
-    /// So many events are parked that an operator has to look before more are.
-    #[error("{0} events are parked, which is the limit: nothing more is consumed until an operator has looked")]
-    TooManyParked(i64),
-}
-
-impl Failed {
-    /// Whether the same events would fail again, however often they are tried.
-    pub(crate) fn is_poison(&self) -> bool {
-        match self {
-            Self::Unreadable(_) => true,
-            Self::Postgres(failure) => failure.is_bad_row(),
-            Self::TooManyParked(_) => false,
-        }
-    }
 }
 
 /// [`Effects`], whatever their type is.

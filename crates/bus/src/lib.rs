@@ -9,6 +9,7 @@ pub mod fence;
 pub mod arrival;
 pub mod inbox;
 pub mod outbox;
+pub mod failed;
 mod lease;
 mod producer;
 pub mod topic;

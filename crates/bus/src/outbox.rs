@@ -13,9 +13,11 @@ use kit::postgres::{Failure, Pool, Tx, begin, commit};
 use tokio::sync::Notify;
 
 use crate::event::NewEvent;
+use crate::failed::Failed;
 use crate::postgres::outbox;
 
-/// Rows that may wait for Kafka, as good as; beyond it nothing is begun that would have to tell of itself.
+/// Ids that may have been given since the oldest row that waits for Kafka; beyond it nothing is begun that would have to tell of
+/// itself. One row that Kafka does not take is enough, once so many have come after it.
 pub const UNSENT_MOST: i64 = 5_000_000;
 /// When to come back then.
 const FULL_RETRY: Duration = Duration::from_secs(5);
@@ -46,14 +48,17 @@ impl Outbox {
     /// before it was changed, so that its events stand here in the order in which they happened.
     ///
     /// # Errors
-    /// PostgreSQL refuses an event (see the bounds in the README), or is away.
-    pub async fn tell(&self, tx: &mut Tx, events: &[NewEvent]) -> Result<Told, Failure> {
+    /// Too much waits for Kafka; or PostgreSQL refuses an event (see the bounds in the README), or is away.
+    pub async fn tell(&self, tx: &mut Tx, events: &[NewEvent]) -> Result<Told, Failed> {
+        if self.is_full() {
+            return Err(Failed::OutboxFull);
+        }
         outbox::write(tx, events).await?;
         Ok(Told(Some(self.clone())))
     }
 
     /// Whether so much waits for Kafka that nothing should be begun.
-    pub(crate) fn is_full(&self) -> bool {
+    fn is_full(&self) -> bool {
         self.0.full.load(Ordering::Relaxed)
     }
 

@@ -1,7 +1,8 @@
 //! Events: a journal entry becomes records of the topic, and a record becomes rows.
 
-use bus::consumer::{Effects, Failed};
+use bus::consumer::Effects;
 use bus::event::{Event, Unreadable};
+use bus::failed::Failed;
 use bus::inbox::First;
 use bus::journal::Entry;
 use bus::outbox::Told;

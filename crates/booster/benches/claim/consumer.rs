@@ -7,7 +7,8 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use bus::consumer::{Consumer, Effects, Failed};
+use bus::consumer::{Consumer, Effects};
+use bus::failed::Failed;
 use bus::inbox::First;
 use bus::outbox::Told;
 use kit::postgres::Tx;

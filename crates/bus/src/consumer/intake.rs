@@ -9,9 +9,10 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use kit::postgres::{Failure, Pool, Tx, begin, commit};
 
+use super::Consumer;
 use super::fate::{Fate, Known, Turn};
 use super::received::Received;
-use super::{Consumer, Failed};
+use crate::failed::Failed;
 use crate::inbox;
 use crate::journal::{Entry, Position, Tag};
 use crate::outbox::Told;

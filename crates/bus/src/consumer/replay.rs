@@ -19,7 +19,8 @@ use tokio::time::Instant;
 use super::intake::Intake;
 pub use super::intake::Taken;
 use super::received::Received;
-use super::{BATCH, Consumer, Failed, PARTITIONS_EVERY, PAUSES};
+use super::{BATCH, Consumer, PARTITIONS_EVERY, PAUSES};
+use crate::failed::Failed;
 use span::Span;
 
 /// Events a second, at most, where the operator says nothing: most of what PostgreSQL can do is left to what comes now.

@@ -90,19 +90,17 @@ pub(crate) struct RowId {
 
 /// How many hash partitions there are.
 pub(crate) async fn slots(connection: &mut PgConnection) -> Result<i16, Failure> {
-    let count =
-        sqlx::query_scalar!(r#"SELECT count(*)::smallint AS "count!" FROM lease WHERE starts_with(name, 'outbox/')"#);
-    Ok(count.fetch_one(connection).await?)
+    Ok(sqlx::query_scalar!(r#"SELECT outbox_parts() AS "parts!""#).fetch_one(connection).await?)
 }
 
-/// The first rows of each of these hash partitions that were not sent, those of one in order: at most `rows` of each, and no more
-/// once their payloads have `bytes`.
+/// The first rows of each of these hash partitions, from the id `floor` on, that were not sent, those of one in order: at most `rows`
+/// of each, and no more once their payloads have `bytes`.
 pub(crate) async fn unsent(
     connection: &mut PgConnection,
     service: &str,
     slots: &[i16],
-    rows: i64,
-    bytes: i64,
+    floor: i64,
+    (rows, bytes): (i64, i64),
 ) -> Result<Vec<Unsent>, Failure> {
     let rows = sqlx::query!(
         r#"SELECT row.id AS "id!", row.slot AS "slot!", row.ce_id AS "ce_id!", row.kind AS "kind!",
@@ -110,13 +108,16 @@ pub(crate) async fn unsent(
              row.traceparent, row.payload AS "payload!", row.happened_at AS "happened_at!"
            FROM UNNEST($1::smallint[]) AS own (slot) CROSS JOIN LATERAL (
              SELECT *, sum(octet_length(payload)) OVER (ORDER BY id) - octet_length(payload) AS bytes_before
-             FROM (SELECT * FROM outbox WHERE outbox.slot = own.slot AND sent_at IS NULL ORDER BY outbox.id LIMIT $2)
-               AS first
+             FROM (
+               SELECT * FROM outbox WHERE outbox.slot = own.slot AND outbox.id >= $4 AND sent_at IS NULL
+               ORDER BY outbox.id LIMIT $2
+             ) AS first
            ) AS row
            WHERE row.bytes_before < $3::bigint"#,
         slots,
         rows,
         bytes,
+        floor,
     )
     .fetch_all(connection)
     .await?;
@@ -135,6 +136,17 @@ pub(crate) async fn unsent(
         },
     });
     Ok(unsent.collect())
+}
+
+/// The last id that was given.
+pub(crate) async fn last_id(connection: &mut PgConnection) -> Result<i64, Failure> {
+    Ok(sqlx::query_scalar!("SELECT last_value FROM outbox_id").fetch_one(connection).await?)
+}
+
+/// Lets a look take longer than other statements of the session.
+pub(crate) async fn allow_long_looks(connection: &mut PgConnection) -> Result<(), Failure> {
+    sqlx::query!("SET statement_timeout = '30s'").execute(connection).await?;
+    Ok(())
 }
 
 /// Notes that Kafka has acknowledged these rows, the first ones of their hash partitions, at most `most` of each: all, or none.
@@ -177,7 +189,7 @@ async fn mark_range(connection: &mut PgConnection, rows: &[RowId]) -> Result<(),
     Ok(())
 }
 
-/// Takes a row out that no topic would take; it is parked in the same transaction.
+/// Takes a row out that no topic would take; it is parked before.
 pub(crate) async fn take_out(tx: &mut Tx, row: RowId) -> Result<(), Failure> {
     sqlx::query!(
         "DELETE FROM outbox WHERE slot = $1 AND id = $2 AND happened_at = $3 AND sent_at IS NULL",
@@ -206,11 +218,9 @@ pub(crate) async fn backlog(pool: &Pool) -> Result<Backlog, Failure> {
     let found = sqlx::query!(
         r#"SELECT (SELECT last_value FROM outbox_id) - min(first.id) + 1 AS rows,
              extract(epoch FROM clock_timestamp() - min(first.happened_at))::float8 AS seconds
-           FROM lease CROSS JOIN LATERAL (
-             SELECT id, happened_at FROM outbox
-             WHERE slot = substr(lease.name, 8)::smallint AND sent_at IS NULL ORDER BY id LIMIT 1
-           ) AS first
-           WHERE starts_with(lease.name, 'outbox/')"#
+           FROM generate_series(0, outbox_parts() - 1) AS part CROSS JOIN LATERAL (
+             SELECT id, happened_at FROM outbox WHERE slot = part::smallint AND sent_at IS NULL ORDER BY id LIMIT 1
+           ) AS first"#
     )
     .fetch_one(&mut *tx)
     .await?;
@@ -241,15 +251,11 @@ pub(crate) async fn drop_sent(pool: &Pool, begin: OffsetDateTime) -> Result<bool
     sqlx::query!("SET LOCAL lock_timeout = '200ms'").execute(&mut *tx).await?;
     // A process that is paused here must not hold up those who write.
     sqlx::query!("SET LOCAL idle_in_transaction_session_timeout = '1s'").execute(&mut *tx).await?;
+    sqlx::query!("SET LOCAL statement_timeout = '1s'").execute(&mut *tx).await?;
     sqlx::query!("LOCK TABLE outbox IN ACCESS EXCLUSIVE MODE").execute(&mut *tx).await?;
     probe(&mut tx).await?;
     let unsent = sqlx::query_scalar!(
-        r#"SELECT EXISTS (
-             SELECT FROM lease CROSS JOIN LATERAL (
-               SELECT FROM outbox WHERE slot = substr(lease.name, 8)::smallint AND sent_at IS NULL
-                 AND happened_at >= $1 AND happened_at < $2 LIMIT 1
-             ) AS row
-             WHERE starts_with(lease.name, 'outbox/')) AS "unsent!""#,
+        r#"SELECT EXISTS (SELECT FROM outbox WHERE sent_at IS NULL AND happened_at >= $1 AND happened_at < $2) AS "unsent!""#,
         begin,
         begin + HOURS.length,
     )

@@ -5,6 +5,7 @@
 //! can neither read nor note any more.
 
 mod slots;
+mod floor;
 mod batch;
 mod keeper;
 

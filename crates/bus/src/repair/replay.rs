@@ -10,9 +10,9 @@ use kit::postgres::{Failure, Tx, begin, commit};
 use tokio::time::Instant;
 
 use super::{Apply, Error, Repair};
-use crate::consumer::Failed;
 use crate::dead_letter::{DeadLetter, Filter};
 use crate::event::Event;
+use crate::failed::Failed;
 use crate::inbox;
 use crate::outbox::Told;
 use crate::postgres::dead_letter::{self, Action, Candidate};

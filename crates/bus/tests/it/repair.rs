@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use bus::consumer::{Effects, Failed};
+use bus::consumer::Effects;
 use bus::dead_letter::{DeadLetter, Filter, Refusal, State};
+use bus::failed::Failed;
 use bus::inbox::First;
 use bus::outbox::Told;
 use bus::repair::replay::{Order, Outcome, Step};

@@ -29,10 +29,12 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Those that can be noted as sent.
+    /// Those that can be noted as sent, by hash partition and id.
     pub(super) fn sent(&self) -> Vec<RowId> {
         let before = |row: &RowId| self.failed.get(&row.slot).is_none_or(|failed| row.id < *failed);
-        self.acknowledged.iter().copied().filter(before).collect()
+        let mut sent: Vec<_> = self.acknowledged.iter().copied().filter(before).collect();
+        sent.sort_by_key(|row| (row.slot, row.id));
+        sent
     }
 
     /// Sends in order, and waits for what was sent. A row that no topic would take is parked; one that Kafka does not take holds
@@ -115,7 +117,7 @@ mod tests {
     fn what_stands_behind_a_row_that_failed_is_not_noted_as_sent() {
         let happened_at = time::OffsetDateTime::UNIX_EPOCH;
         let row = |slot, id| RowId { slot, id, happened_at };
-        let acknowledged = vec![row(1, 10), row(1, 12), row(2, 11), row(2, 13)];
+        let acknowledged = vec![row(2, 13), row(1, 10), row(2, 11), row(1, 12)];
         let batch = Batch { acknowledged, failed: HashMap::from([(1, 11)]), why: None };
         let sent: Vec<_> = batch.sent().into_iter().map(|row| (row.slot, row.id)).collect();
         assert_eq!(sent, [(1, 10), (2, 11), (2, 13)]);

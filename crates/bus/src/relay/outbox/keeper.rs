@@ -2,15 +2,20 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio::time::Instant;
 
 use super::Relay;
 use crate::postgres::outbox;
 
 /// How often it is seen how much waits for Kafka.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How long that may take.
+const LOOK_MOST: Duration = Duration::from_secs(5);
 /// How often partitions are made and dropped.
 const PARTITIONS_EVERY: Duration = Duration::from_secs(60);
+/// How long that may take.
+const PARTITIONS_MOST: Duration = Duration::from_secs(30);
 
 /// Keeps it for as long as the process lives.
 pub(super) async fn keep(relay: &Relay) {
@@ -18,12 +23,15 @@ pub(super) async fn keep(relay: &Relay) {
     loop {
         if kept.is_none_or(|kept| kept.elapsed() > PARTITIONS_EVERY) {
             kept = Some(Instant::now());
-            if let Err(error) = partitions(relay).await {
+            let made = tokio::time::timeout(PARTITIONS_MOST, partitions(relay)).await;
+            if let Err(error) = made.context("PostgreSQL did not answer in time").and_then(|made| made) {
                 tracing::warn!(cause = format!("{error:#}"), "the partitions of the outbox cannot be kept now");
             }
         }
-        if let Err(error) = look(relay).await {
-            tracing::debug!(cause = format!("{error:#}"), "how much waits in the outbox is not known now");
+        let looked = tokio::time::timeout(LOOK_MOST, look(relay)).await;
+        if !matches!(looked, Ok(Ok(()))) {
+            // A number that is old would look like one that is well.
+            tell(relay, f64::NAN, f64::NAN);
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
@@ -47,7 +55,11 @@ async fn partitions(relay: &Relay) -> anyhow::Result<()> {
 async fn look(relay: &Relay) -> anyhow::Result<()> {
     let backlog = outbox::backlog(&relay.pool).await?;
     relay.outbox.note_unsent(backlog.rows);
-    metrics::gauge!("booster_outbox_unsent_rows", "service" => relay.service).set(backlog.rows as f64);
-    metrics::gauge!("booster_outbox_oldest_seconds", "service" => relay.service).set(backlog.seconds);
+    tell(relay, backlog.rows as f64, backlog.seconds);
     Ok(())
+}
+
+fn tell(relay: &Relay, rows: f64, seconds: f64) {
+    metrics::gauge!("booster_outbox_unsent_rows", "service" => relay.service).set(rows);
+    metrics::gauge!("booster_outbox_oldest_seconds", "service" => relay.service).set(seconds);
 }

@@ -2,12 +2,15 @@
 //! Whoever relays holds the lock of the members too, together with the others: so each knows how many there are, and takes his
 //! share and no more.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, ensure};
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::floor::Floor;
 use crate::lease::{BEAT, open, timely};
 use crate::postgres::lease;
 use crate::postgres::outbox::{self, RowId, Unsent};
@@ -16,6 +19,9 @@ use crate::postgres::outbox::{self, RowId, Unsent};
 /// largest payloads it is 5 MiB, which also a slow way brings within the time that an answer may take.
 const ROWS: i64 = 128;
 const BYTES: i64 = 256 * 1024;
+/// How long a look may take: one from the beginning may have to pass much that was sent. PostgreSQL works on it meanwhile, and the
+/// session is not silent.
+const LOOK_MOST: Duration = Duration::from_secs(31);
 /// The lock that all who relay hold together.
 const MEMBERS: &str = "outbox members";
 
@@ -28,6 +34,7 @@ pub(super) struct Slots {
     own: Vec<i16>,
     /// When it was last seen whose turn it is.
     shared: Option<Instant>,
+    floor: Floor,
     /// Whether the first hash partition is owned: of one process at a time.
     first: watch::Sender<bool>,
 }
@@ -36,11 +43,13 @@ impl Slots {
     pub(super) async fn open(options: &PgConnectOptions, service: &'static str) -> anyhow::Result<Self> {
         let mut connection = open(&options.clone().options(outbox::PROBES)).await?;
         let number = timely(async {
+            outbox::allow_long_looks(&mut connection).await?;
             lease::join(&mut connection, MEMBERS).await?;
             Ok(outbox::slots(&mut connection).await?)
         });
         let number = number.await.context("the hash partitions of the outbox")?;
-        Ok(Self { connection, service, number, own: Vec::new(), shared: None, first: watch::Sender::new(false) })
+        let (floor, first) = (Floor::default(), watch::Sender::new(false));
+        Ok(Self { connection, service, number, own: Vec::new(), shared: None, floor, first })
     }
 
     /// Whether this process owns the first of them.
@@ -84,13 +93,21 @@ impl Slots {
                 own.push(slot);
             }
         }
-        timely(check(connection, own)).await
+        timely(check(connection, own)).await?;
+        let given = timely(async { Ok(outbox::last_id(connection).await?) }).await?;
+        self.floor.given(Instant::now(), given);
+        Ok(())
     }
 
     /// The first rows that were not sent.
     pub(super) async fn read(&mut self) -> anyhow::Result<Vec<Unsent>> {
-        let rows = outbox::unsent(&mut self.connection, self.service, &self.own, ROWS, BYTES);
-        timely(async { Ok(rows.await?) }).await.context("the outbox cannot be read")
+        let begun = Instant::now();
+        let from = self.floor.next(begun);
+        let look = outbox::unsent(&mut self.connection, self.service, &self.own, from, (ROWS, BYTES));
+        let look = tokio::time::timeout(LOOK_MOST, look).await.context("PostgreSQL did not answer in time");
+        let rows = look.and_then(|rows| Ok(rows?)).context("the outbox cannot be read")?;
+        self.floor.looked(from, begun, Instant::now(), rows.iter().map(|row| row.place.id).min());
+        Ok(rows)
     }
 
     /// Kafka has these.

@@ -1,0 +1,70 @@
+//! From which id on a look reads.
+//!
+//! The entry of a row that was sent leaves the index only when no snapshot is older than that: while somebody has a transaction open
+//! for long, a look from the beginning passes everything that was sent meanwhile. So a look begins where everything was settled some
+//! seconds ago; what was committed later than that is found by a look from the beginning, now and then.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How long after an id was given it is believed to be committed, or never to be.
+const SETTLED: Duration = Duration::from_secs(5);
+/// How often a look begins at the beginning, at most; and how much of the time such looks may take: a tenth.
+const WHOLE_EVERY: Duration = Duration::from_secs(10);
+const WHOLE_SHARE: u32 = 10;
+
+/// Where looks begin.
+#[derive(Default)]
+pub(super) struct Floor {
+    id: i64,
+    /// The last id that was given, and when that was asked; the oldest first.
+    given: VecDeque<(Instant, i64)>,
+    /// When the next look begins at the beginning.
+    whole: Option<Instant>,
+}
+
+impl Floor {
+    /// Where the look begins that is made now.
+    pub(super) fn next(&self, now: Instant) -> i64 {
+        if self.whole.is_none_or(|whole| whole <= now) { 0 } else { self.id }
+    }
+
+    /// The last id that was given until now.
+    pub(super) fn given(&mut self, now: Instant, last: i64) {
+        self.given.push_back((now, last));
+    }
+
+    /// A look has been made: from there, so long, and this was the first row that it found.
+    pub(super) fn looked(&mut self, from: i64, begun: Instant, now: Instant, first: Option<i64>) {
+        if from == 0 {
+            self.whole = Some(now + WHOLE_EVERY.max((now - begun) * WHOLE_SHARE));
+        }
+        while let Some((_, last)) = self.given.pop_front_if(|(asked, _)| now - *asked > SETTLED) {
+            self.id = last;
+        }
+        self.id = self.id.min(first.unwrap_or(i64::MAX));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_begins_where_everything_was_settled_and_now_and_then_at_the_beginning() {
+        let (mut floor, start) = (Floor::default(), Instant::now());
+        let at = |seconds: u64| start + Duration::from_secs(seconds);
+        assert_eq!(floor.next(at(0)), 0);
+        floor.given(at(0), 100);
+        floor.looked(0, at(0), at(0), None);
+        assert_eq!(floor.next(at(1)), 0, "nothing is settled");
+        floor.given(at(4), 300);
+        floor.looked(0, at(6), at(6), Some(250));
+        assert_eq!(floor.next(at(7)), 100);
+        floor.looked(100, at(10), at(10), Some(250));
+        assert_eq!(floor.next(at(11)), 250, "a row waits there");
+        assert_eq!(floor.next(at(16)), 0, "what was committed late is found");
+    }
+}
