@@ -42,21 +42,22 @@ impl Partitioned {
     /// so nobody who reads or writes the table is waited for, nor has to wait.
     pub(crate) async fn make(self, tx: &mut Tx, from: OffsetDateTime, to: OffsetDateTime) -> Result<(), Failure> {
         let there = self.begins(tx).await?;
-        let mut begin = self.floor(from);
+        let (mut begin, mut missing) = (self.floor(from), String::new());
         while begin <= to {
             let next = begin + self.length;
             if !there.contains(&begin) {
                 let (name, table, storage) = (self.name_of(begin), self.table, self.storage);
                 let (from, to) = (begin.unix_timestamp(), next.unix_timestamp());
-                let made = format!(
+                missing += &format!(
                     "CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED) {storage};
                      ALTER TABLE {table} ATTACH PARTITION {name}
-                       FOR VALUES FROM (to_timestamp({from})) TO (to_timestamp({to}))"
+                       FOR VALUES FROM (to_timestamp({from})) TO (to_timestamp({to}));"
                 );
-                sqlx::raw_sql(AssertSqlSafe(made)).execute(&mut **tx).await?;
             }
             begin = next;
         }
+        // All at once: whoever else makes partitions waits meanwhile.
+        sqlx::raw_sql(AssertSqlSafe(missing)).execute(&mut **tx).await?;
         Ok(())
     }
 
