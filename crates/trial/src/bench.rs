@@ -6,7 +6,7 @@ mod figure;
 mod load;
 mod rounds;
 
-pub use cpu::{Spent, Watched};
+pub use cpu::{Spent, Watched, server_pid};
 pub use figure::{Figure, write};
 pub use load::{Caller, Calls, Enough, closed, paced};
 pub use rounds::{Rounds, Sample, per_second, quantile_ms};

@@ -15,7 +15,7 @@ use sqlx::PgPool;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::Command;
-use trial::bench::{Calls, Enough, Sample, Watched, closed};
+use trial::bench::{Calls, Enough, Sample, Watched, closed, server_pid};
 use trial::ground::Ground;
 use trial::process::{Child, Program};
 
@@ -63,10 +63,11 @@ impl Stage {
             .process("server", empty.pid()?);
         for node in &ground.servers().redis_nodes {
             let port = node.rsplit(':').next().unwrap_or_default();
-            watched = watched.process("redis", pid(&servers.join("redis").join(port))?);
+            watched = watched.process("redis", server_pid(&servers.join("redis").join(port))?);
         }
-        let watched =
-            watched.process("kafka", pid(&servers.join("kafka"))?).family("postgres", pid(&servers.join("postgres"))?);
+        let watched = watched
+            .process("kafka", server_pid(&servers.join("kafka"))?)
+            .family("postgres", server_pid(&servers.join("postgres"))?);
         let pool = PgPool::connect(ground.admin_url().expose()).await.context("PostgreSQL")?;
         let durability = Mutex::new(Durability::Fsync);
         let users = Arc::new(AtomicU64::new(FEW));
@@ -250,11 +251,4 @@ async fn append_to_disk(ground: &Ground, durability: Durability) -> anyhow::Resu
             .await?;
     }
     Ok(())
-}
-
-/// The first line of the file in which deploy/local keeps the pid of a server.
-fn pid(folder: &Path) -> anyhow::Result<u32> {
-    let path = folder.join("pid");
-    let text = std::fs::read_to_string(&path).with_context(|| format!("{}: no server", path.display()))?;
-    text.lines().next().unwrap_or_default().parse().with_context(|| format!("{}: no pid", path.display()))
 }

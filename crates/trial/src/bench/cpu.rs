@@ -1,6 +1,7 @@
 //! CPU time of processes, as the kernel counts it in `/proc`.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::Context as _;
 
@@ -118,6 +119,16 @@ impl Spent {
             None => self.by_name.push((name, seconds)),
         }
     }
+}
+
+/// The pid of a server that deploy/local started in this folder: the first line of the file in which it is kept.
+///
+/// # Errors
+/// There is no such server.
+pub fn server_pid(folder: &Path) -> anyhow::Result<u32> {
+    let path = folder.join("pid");
+    let text = fs::read_to_string(&path).with_context(|| format!("{}: no server", path.display()))?;
+    text.lines().next().unwrap_or_default().parse().with_context(|| format!("{}: no pid", path.display()))
 }
 
 /// The fields of `/proc/PID/stat` behind the name; it stands in brackets and may hold anything.
