@@ -51,6 +51,9 @@ async fn large_events(place: &Place, number: i32) {
     sqlx::query(statement).bind(number).execute(&place.pool).await.unwrap();
 }
 
+/// How long a transaction stays open after it was given its id: longer than a relay believes that it would.
+const LATE: Duration = Duration::from_secs(8);
+
 /// How many events were told by what is committed.
 async fn told(place: &Place) -> i64 {
     place.number("SELECT coalesce(sum(version), 0)::bigint FROM counter").await
@@ -120,6 +123,27 @@ async fn what_is_told_takes_effect_once_and_in_order() {
     place.assert_once("count", WRITERS * EACH).await;
     // Where nothing goes wrong nothing is sent again.
     assert_eq!(read(&place).await.len(), WRITERS * EACH);
+    process.stop().await;
+    place.end().await;
+}
+
+/// Its id was given before those of others, which have long been sent when it can be seen.
+#[tokio::test]
+async fn what_is_committed_long_after_its_id_was_given_is_found() {
+    let place = Place::new("outbox-late").await;
+    let outbox = Outbox::default();
+    let process = whole(&place, &outbox).await;
+    let mut late = kit::postgres::begin(&place.pool).await.unwrap();
+    let version = counting::raise(&mut late, "late").await;
+    let told = outbox.tell(&mut late, &[counting::told("late", version)]).await.unwrap();
+    for _ in 0..LATE.as_secs() {
+        count_up(&place.pool, &outbox, "early").await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    until("the others are sent", async || unsent(&place).await == 0).await;
+    kit::postgres::commit(late).await.unwrap();
+    drop(told);
+    assert_told_once(&place, false).await;
     process.stop().await;
     place.end().await;
 }

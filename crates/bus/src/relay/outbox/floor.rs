@@ -31,6 +31,11 @@ impl Floor {
         if self.whole.is_none_or(|whole| whole <= now) { 0 } else { self.id }
     }
 
+    /// Something else is looked at from now on: the next look begins at the beginning.
+    pub(super) fn forget(&mut self) {
+        self.whole = None;
+    }
+
     /// The last id that was given until now.
     pub(super) fn given(&mut self, now: Instant, last: i64) {
         self.given.push_back((now, last));
@@ -66,5 +71,9 @@ mod tests {
         floor.looked(100, at(10), at(10), Some(250));
         assert_eq!(floor.next(at(11)), 250, "a row waits there");
         assert_eq!(floor.next(at(16)), 0, "what was committed late is found");
+        floor.looked(0, at(16), at(16), None);
+        assert_eq!(floor.next(at(17)), 250);
+        floor.forget();
+        assert_eq!(floor.next(at(17)), 0, "another part may have older rows");
     }
 }

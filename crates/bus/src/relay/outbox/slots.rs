@@ -91,6 +91,8 @@ impl Slots {
                 && timely(async { Ok(lease::take(connection, &name(slot), &holder).await?) }).await?.is_some()
             {
                 own.push(slot);
+                // What waits there may be older than what was settled elsewhere.
+                self.floor.forget();
             }
         }
         timely(check(connection, own)).await?;
