@@ -8,6 +8,7 @@ mod received;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use backon::{BackoffBuilder as _, ExponentialBuilder};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use kit::boot::{Process, Stage};
@@ -29,7 +30,7 @@ use received::Received;
 
 /// Events in one transaction, at most.
 const BATCH: usize = 1_000;
-/// Pauses between attempts while PostgreSQL is away: doubled from the first to the last.
+/// Pauses between attempts while PostgreSQL is away: doubled from the first to the last, and jittered.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// How often it is said that Kafka is away.
 const AWAY_EVERY: Duration = Duration::from_secs(30);
@@ -189,15 +190,14 @@ impl Reader {
             tracing::warn!(
                 brokers,
                 cause,
-                "Kafka cannot be read: start it, or correct --kafka-brokers; events wait in their journals until it answers"
+                "Kafka cannot be read: start it, or correct --kafka-brokers; events wait where they were told until it answers"
             );
         }
     }
 
     /// Brings the batch into PostgreSQL, however long it takes. False when told to stop before it was there.
     async fn take(&self, batch: &[Received], told: &CancellationToken) -> bool {
-        let mut pause = PAUSES.0;
-        loop {
+        for pause in pauses() {
             match self.intake.take(batch).await {
                 Ok(_) => return true,
                 Err(failed) => {
@@ -208,8 +208,8 @@ impl Reader {
             if told.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 return false;
             }
-            pause = (pause * 2).min(PAUSES.1);
         }
+        false
     }
 
     fn commit(&self, batch: &[Received]) {
@@ -232,8 +232,7 @@ impl Reader {
     /// Without partitions nothing could be recognised when it comes again: nothing is read before they are there. False when
     /// told to stop before.
     async fn make_partitions(&self, told: &CancellationToken) -> bool {
-        let mut pause = PAUSES.0;
-        loop {
+        for pause in pauses() {
             match self.intake.make_partitions().await {
                 Ok(()) => return true,
                 Err(failure) => {
@@ -244,9 +243,15 @@ impl Reader {
             if told.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 return false;
             }
-            pause = (pause * 2).min(PAUSES.1);
         }
+        false
     }
+}
+
+/// Pauses without end: those who wait for the same PostgreSQL do not come back all at once.
+fn pauses() -> impl Iterator<Item = Duration> {
+    let pauses = ExponentialBuilder::default().with_min_delay(PAUSES.0).with_max_delay(PAUSES.1);
+    pauses.with_jitter().without_max_times().build()
 }
 
 /// A span of the batch: it goes on with the trace of the first event that has one, and is linked to those of the others.

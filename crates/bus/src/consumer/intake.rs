@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::ops::AddAssign;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use backon::{BackoffBuilder as _, ExponentialBuilder};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use kit::postgres::{Failure, Pool, Tx, begin, commit};
@@ -20,8 +22,10 @@ use crate::postgres::inbox::Reach;
 use crate::postgres::journal;
 use crate::postgres::parked::{self, Parked};
 
-/// How often an event that stands alone is tried before it is parked.
-const ATTEMPTS: i32 = 3;
+/// How often an event that stands alone and is refused is tried again before it is parked.
+const INSISTS: usize = 2;
+/// The first pause before that; it doubles, with jitter. Others wait meanwhile.
+const INSIST: Duration = Duration::from_millis(20);
 /// Parked events of one consumer, at most; beyond it the consumer stops and says so.
 const PARKED: i64 = 10_000;
 
@@ -99,27 +103,34 @@ impl Intake {
         .boxed()
     }
 
-    /// One event that fails: tried a few times more, then parked with its cause.
+    /// One event that fails: tried a few times more, then parked with its cause. One that cannot be read is never anything else.
     async fn insist(&self, alone: &[Received], mut failed: Failed) -> Result<Taken, Failed> {
-        for _ in 1..ATTEMPTS {
+        let pauses = ExponentialBuilder::default().with_min_delay(INSIST).with_jitter().with_max_times(INSISTS).build();
+        let mut attempts = 1;
+        for pause in pauses {
+            if matches!(failed, Failed::Unreadable(_)) {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            attempts += 1;
             match self.apply(alone, None).await {
                 Err(again) if again.is_poison() => failed = again,
                 done => return done,
             }
         }
         let cause = format!("{:#}", anyhow::Error::new(failed));
-        self.apply(alone, Some(&cause)).await
+        self.apply(alone, Some((&cause, attempts))).await
     }
 
-    /// One transaction. With a `cause`, the events are parked for it.
-    async fn apply(&self, batch: &[Received], cause: Option<&str>) -> Result<Taken, Failed> {
+    /// One transaction. With a `cause`, the events are parked for it, after so many attempts.
+    async fn apply(&self, batch: &[Received], cause: Option<(&str, i32)>) -> Result<Taken, Failed> {
         let consumer = &self.consumer;
         let reach = *self.reach.lock().unwrap_or_else(PoisonError::into_inner);
         let mut tx = begin(&self.pool).await?;
         let mut known = Known::ask(&mut tx, &consumer.name, batch, (reach, self.turn), cause.is_some()).await?;
         let (mut good, mut bad, mut taken) = (Vec::new(), Vec::new(), Taken::default());
         for received in batch {
-            match known.fate(received, cause) {
+            match known.fate(received, cause.map(|(cause, _)| cause)) {
                 Fate::Arrives(event) => good.push(event),
                 Fate::Parked(why) => bad.push((received, why)),
                 Fate::Discarded => taken.again += 1,
@@ -129,8 +140,10 @@ impl Intake {
         let number = good.len();
         let first = inbox::first(inbox::arrive(&mut tx, &consumer.name, good).await?);
         let told = if first.is_empty() { Told::nothing() } else { consumer.effects.apply(&mut tx, &first).await? };
+        // What waits behind another, or cannot be read, is not tried again.
+        let attempts = cause.map_or(1, |(_, attempts)| attempts);
         for (received, why) in &bad {
-            self.park(&mut tx, received, why).await?;
+            self.park(&mut tx, received, (why, attempts)).await?;
         }
         if self.turn == Turn::Live {
             journal::advance(&mut tx, &progress(consumer.service, batch)).await?;
@@ -144,7 +157,7 @@ impl Intake {
         Ok(taken)
     }
 
-    async fn park(&self, tx: &mut Tx, received: &Received, cause: &str) -> Result<(), Failed> {
+    async fn park(&self, tx: &mut Tx, received: &Received, (cause, attempts): (&str, i32)) -> Result<(), Failed> {
         let name = &self.consumer.name;
         // Of two with the same name the first is the one that was read.
         let headers = received.headers.iter().rev();
@@ -157,7 +170,7 @@ impl Intake {
             headers: headers.into(),
             payload: received.payload.to_vec(),
             cause: cause.to_owned(),
-            attempts: ATTEMPTS,
+            attempts,
         };
         if !parked::park(tx, name, &event).await? {
             return Ok(());

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::intake::Intake;
 pub use super::intake::Taken;
 use super::received::Received;
-use super::{BATCH, Consumer, PARTITIONS_EVERY, PAUSES};
+use super::{BATCH, Consumer, PARTITIONS_EVERY, pauses};
 use crate::failed::Failed;
 use span::Span;
 
@@ -32,7 +32,7 @@ const GROUP: &str = "booster.replay";
 /// What is fetched of one partition at once, in bytes: little, so that all of them come forward together.
 const FETCH: &str = "65536";
 /// How often a batch is tried while PostgreSQL is away.
-const TRIES: u32 = 6;
+const TRIES: usize = 6;
 /// How long Kafka may send nothing.
 const SILENCE: Duration = Duration::from_secs(30);
 
@@ -150,13 +150,11 @@ impl Replay {
     }
 
     async fn take(&self, batch: &[Received]) -> Result<Taken, Failed> {
-        let mut pause = PAUSES.0;
-        for _ in 1..TRIES {
+        for pause in pauses().take(TRIES - 1) {
             match self.intake.take(batch).await {
                 Err(Failed::Postgres(failure)) if failure.is_away() => tokio::time::sleep(pause).await,
                 done => return done,
             }
-            pause = (pause * 2).min(PAUSES.1);
         }
         self.intake.take(batch).await
     }
