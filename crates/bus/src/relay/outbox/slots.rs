@@ -41,7 +41,8 @@ pub(super) struct Slots {
 
 impl Slots {
     pub(super) async fn open(options: &PgConnectOptions, service: &'static str) -> anyhow::Result<Self> {
-        let mut connection = open(&options.clone().options(outbox::PROBES)).await?;
+        let named = options.clone().application_name(&format!("booster-{service} outbox"));
+        let mut connection = open(&named.options(outbox::PROBES)).await?;
         let number = timely(async {
             outbox::allow_long_looks(&mut connection).await?;
             lease::join(&mut connection, MEMBERS).await?;
