@@ -205,6 +205,10 @@ impl Reader {
                     tracing::warn!(cause, events = batch.len(), "a batch has to wait");
                 }
             }
+            // A partition of the inbox may have gone since it was last asked what there is.
+            if let Err(failure) = self.intake.make_partitions().await {
+                tracing::debug!(cause = format!("{:#}", anyhow::Error::new(failure)), "nor are there partitions now");
+            }
             if told.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 return false;
             }
@@ -237,7 +241,8 @@ impl Reader {
                 Ok(()) => return true,
                 Err(failure) => {
                     let cause = format!("{:#}", anyhow::Error::new(failure));
-                    tracing::warn!(cause, "the partitions of the inbox cannot be made now");
+                    let consumer = self.intake.name();
+                    tracing::warn!(consumer, cause, "the partitions of the inbox cannot be made now");
                 }
             }
             if told.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {

@@ -62,7 +62,9 @@ impl Known {
         };
         let mut known = Self { waiting, seen: HashSet::new(), discarded: HashSet::new(), reach, turn };
         known.seen = known.ask_seen(tx, consumer, batch).await?;
-        let doubted = batch.iter().filter(|received| is_bad || known.is_doubted(received));
+        // The inbox was not told of what was discarded by a version of before.
+        let all = is_bad || turn == Turn::Replay;
+        let doubted = batch.iter().filter(|received| all || known.is_doubted(received));
         let doubted: Vec<Lies> = doubted.map(Received::lies).collect();
         known.discarded = parked::discarded(tx, consumer, &doubted).await?;
         Ok(known)

@@ -79,7 +79,10 @@ impl Intake {
 
     /// Without partitions nothing could be recognised when it comes again: to be called before the first batch, and now and then.
     pub(super) async fn make_partitions(&self) -> Result<(), Failure> {
-        let reach = crate::postgres::inbox::make_partitions(&self.pool, kit::clock::now()).await?;
+        if self.turn == Turn::Live {
+            crate::postgres::inbox::drop_partitions(&self.pool).await?;
+        }
+        let reach = crate::postgres::inbox::make_partitions(&self.pool).await?;
         if self.turn == Turn::Live {
             *self.reach.lock().unwrap_or_else(PoisonError::into_inner) = Some(reach);
         }

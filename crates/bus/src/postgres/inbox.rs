@@ -73,22 +73,34 @@ pub(crate) async fn seen(
     Ok(seen.into_iter().collect())
 }
 
-/// Makes the partitions from [`BACK`] (only where the inbox is new) to [`AHEAD`], and drops those that are older than [`KEPT`] was
-/// when the oldest parked event was parked: whoever replays it has to know whether it has taken effect.
-/// Returns what the inbox reaches then.
-pub(crate) async fn make_partitions(pool: &Pool, now: OffsetDateTime) -> Result<Reach, Failure> {
+/// Makes the partitions from [`BACK`] (only where the inbox is new) to [`AHEAD`]. Returns what the inbox reaches then. It goes by the
+/// clock of PostgreSQL, which all share. A day that has gone is not made anew: what has taken effect then is not known any more.
+pub(crate) async fn make_partitions(pool: &Pool) -> Result<Reach, Failure> {
     let mut tx = kit::postgres::begin(pool).await?;
     DAYS.lock(&mut tx).await?;
-    let days = DAYS.begins(&mut tx).await?;
-    let first = days.last().map_or(now - BACK, |last| *last + DAYS.length);
+    let (days, now) = (DAYS.begins(&mut tx).await?, now(&mut tx).await?);
+    let first = days.last().map_or(now - BACK, |last| (*last + DAYS.length).min(now));
     DAYS.make(&mut tx, first, now + AHEAD).await?;
+    let reach = reach(&mut tx).await?;
+    kit::postgres::commit(tx).await?;
+    Ok(reach)
+}
+
+/// Drops the partitions that are older than [`KEPT`] was when the oldest parked event was parked: whoever replays it has to know
+/// whether it has taken effect.
+pub(crate) async fn drop_partitions(pool: &Pool) -> Result<(), Failure> {
+    let mut tx = kit::postgres::begin(pool).await?;
+    DAYS.lock(&mut tx).await?;
+    let (days, now) = (DAYS.begins(&mut tx).await?, now(&mut tx).await?);
     let oldest = DAYS.floor(parked_since(&mut tx).await?.unwrap_or(now).min(now) - KEPT);
     for day in days.into_iter().filter(|day| *day < oldest) {
         DAYS.drop(&mut tx, day).await?;
     }
-    let reach = reach(&mut tx).await?;
-    kit::postgres::commit(tx).await?;
-    Ok(reach)
+    kit::postgres::commit(tx).await
+}
+
+async fn now(tx: &mut Tx) -> Result<OffsetDateTime, Failure> {
+    Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&mut **tx).await?)
 }
 
 /// What the inbox reaches now.

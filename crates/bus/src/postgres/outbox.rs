@@ -138,9 +138,26 @@ pub(crate) async fn unsent(
     Ok(unsent.collect())
 }
 
-/// The last id that was given.
-pub(crate) async fn last_id(connection: &mut PgConnection) -> Result<i64, Failure> {
-    Ok(sqlx::query_scalar!("SELECT last_value FROM outbox_id").fetch_one(connection).await?)
+/// How far ids were given, and which transactions may hold some of them without having ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Given {
+    /// The last id that was given.
+    pub id: i64,
+    /// Transactions from this one on begin later than that.
+    pub next_transaction: i64,
+    /// The oldest transaction that has not ended.
+    pub oldest_transaction: i64,
+}
+
+/// How far ids were given: first that, then the transactions.
+pub(crate) async fn given(connection: &mut PgConnection) -> Result<Given, Failure> {
+    let id = sqlx::query_scalar!("SELECT last_value FROM outbox_id").fetch_one(&mut *connection).await?;
+    let running = sqlx::query!(
+        r#"SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS "next!",
+             pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS "oldest!""#
+    );
+    let running = running.fetch_one(connection).await?;
+    Ok(Given { id, next_transaction: running.next, oldest_transaction: running.oldest })
 }
 
 /// Lets a look take longer than other statements of the session.

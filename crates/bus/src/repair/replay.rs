@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{Apply, Error, Repair};
 use crate::dead_letter::{DeadLetter, Filter};
-use crate::event::Event;
+use crate::event::{Event, Unreadable};
 use crate::failed::Failed;
 use crate::inbox;
 use crate::outbox::Told;
@@ -210,6 +210,10 @@ impl Run {
 /// As the consumer does it: the inbox decides whether it counts, then its effects. Answers what these have told; nothing where it
 /// has taken effect before.
 async fn apply(tx: &mut Tx, letter: &DeadLetter, effects: &dyn Apply, event: Event) -> Result<Option<Told>, Failed> {
+    let reach = crate::postgres::inbox::hold_reach(tx).await?;
+    if !reach.holds(event.time) {
+        return Err(Unreadable::new("TOO_OLD or TIME_AHEAD: the inbox does not reach its time").into());
+    }
     let first = inbox::first(inbox::arrive(tx, &letter.consumer, [event]).await?);
     if first.is_empty() {
         return Ok(None);

@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use time::{Date, Duration};
 
-use crate::kafka::{Producer, Record};
+use crate::kafka::{Producer, Record, until_consumed};
 use crate::place::{Place, tag, until};
 use crate::running::Running;
 
@@ -40,14 +40,16 @@ async fn partitions_are_made_ahead_also_by_many_at_once() {
     let today = today().await;
     assert!(days(&place).await.is_empty());
     Producer::new(&place).send(&[Record::event(tag(1), "subject", 1)]).await;
-    let names = ["a", "b", "c", "d"];
+    let names = ["many-a", "many-b", "many-c", "many-d"];
     let running = join_all(names.map(|name| Running::consumer(&place, name))).await;
     for name in names {
         // The same event, once for each consumer: the inbox knows for whom.
         place.until_effects(name, 1).await;
     }
     assert_eq!(days(&place).await, around(today, BACK));
-    assert!(!crate::log::has_said(&["partitions of the inbox cannot be made"]), "one was in the other's way");
+    // Other tests say so of consumers with other names.
+    let failed = ["partitions of the inbox cannot be made", "many-"];
+    assert!(!crate::log::has_said(&failed), "one was in the other's way");
     join_all(running.into_iter().map(Running::stop)).await;
     place.end().await;
 }
@@ -93,6 +95,26 @@ async fn a_partition_is_kept_for_as_long_as_an_event_is_parked_that_may_be_in_it
     let consumer = Running::consumer(&place, "count").await;
     let expected = around(today, KEPT + 4);
     until("the partitions are those of four days ago and since", async || days(&place).await == expected).await;
+    consumer.stop().await;
+    place.end().await;
+}
+
+#[tokio::test]
+async fn a_day_that_goes_while_a_consumer_runs_is_too_old_to_it_and_holds_up_nothing() {
+    let place = Place::new("partitions-gone").await;
+    let consumer = Running::consumer(&place, "count").await;
+    let producer = Producer::new(&place);
+    producer.send(&[Record::event(tag(2), "first", 1)]).await;
+    until_consumed(&place, "count").await;
+    let oldest = days(&place).await[0];
+    let name = format!("inbox_{:04}{:02}{:02}", oldest.year(), u8::from(oldest.month()), oldest.day());
+    sqlx::query(sqlx::AssertSqlSafe(format!("DROP TABLE {name}"))).execute(&place.pool).await.unwrap();
+    let time = format!("{oldest}T12:00:00Z");
+    producer.send(&[Record::event(tag(2), "late", 1).with("ce_time", time), Record::event(tag(2), "behind", 1)]).await;
+    until_consumed(&place, "count").await;
+    let parked = place.parked("count").await;
+    assert!(parked.len() == 1 && parked[0].parking_key == "late" && parked[0].cause.contains("TOO_OLD"), "{parked:?}");
+    place.assert_once("count", 2).await;
     consumer.stop().await;
     place.end().await;
 }

@@ -97,7 +97,7 @@ impl Slots {
             }
         }
         timely(check(connection, own)).await?;
-        let given = timely(async { Ok(outbox::last_id(connection).await?) }).await?;
+        let given = timely(async { Ok(outbox::given(connection).await?) }).await?;
         self.floor.given(Instant::now(), given);
         Ok(())
     }
