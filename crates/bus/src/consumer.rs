@@ -206,9 +206,7 @@ impl Reader {
                 }
             }
             // A partition of the inbox may have gone since it was last asked what there is.
-            if let Err(failure) = self.intake.make_partitions().await {
-                tracing::debug!(cause = format!("{:#}", anyhow::Error::new(failure)), "nor are there partitions now");
-            }
+            self.intake.forget_reach();
             if told.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 return false;
             }

@@ -7,6 +7,6 @@ mod load;
 mod rounds;
 
 pub use cpu::{Spent, Watched, server_pid};
-pub use figure::{Figure, write};
+pub use figure::{Figure, tabulate, write};
 pub use load::{Caller, Calls, Enough, closed, paced};
 pub use rounds::{Rounds, Sample, per_second, quantile_ms};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use kit::config::Durability::{Fsync, Memory};
-use trial::bench::{Figure, Rounds, Spent, per_second, quantile_ms};
+use trial::bench::{Figure, Rounds, per_second, quantile_ms, tabulate};
 
 use crate::client::{Load, RUSH};
 use crate::consumer::Consumed;
@@ -48,18 +48,6 @@ impl Table {
         Figure::of("claim/sustained/fsync", unit, &[rate / self.rounds.rate(&Case::Empty.at(RUSH))])
     }
 
-    fn write_figures(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{:28} {:>7} {:>7} {:>7} {:>6}  what is divided by what",
-            "ratio", "median", "low", "high", "rounds"
-        )?;
-        for Figure { name, ratio, low, high, rounds, unit } in self.figures() {
-            writeln!(f, "{name:28} {ratio:7.2} {low:7.2} {high:7.2} {rounds:6}  {unit}")?;
-        }
-        Ok(())
-    }
-
     fn write_rates(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
@@ -69,7 +57,7 @@ impl Table {
         for case in CASES {
             for load in LOADS.into_iter().filter(|load| case.has_door() || *load == RUSH) {
                 let name = case.at(load);
-                let (rate, cpu) = (self.rounds.rate(&name), Cpu(self.rounds.cpu_us(&name)));
+                let (rate, cpu) = (self.rounds.rate(&name), self.rounds.cpu_us(&name));
                 let [half, most] = [0.5, 0.99].map(|share| self.rounds.wait_ms(&name, share));
                 writeln!(f, "{name:28} {rate:9.0} {half:8.2} {most:8.2}  {cpu}")?;
             }
@@ -117,14 +105,14 @@ impl Table {
         writeln!(
             f,
             "CPU microseconds a claim until it is in PostgreSQL: {}",
-            Cpu(minute.spent.times(1e6 / whole(minute.won.max(1))))
+            minute.spent.times(1e6 / whole(minute.won.max(1)))
         )
     }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write_figures(f)?;
+        tabulate(f, &self.figures())?;
         self.write_rates(f)?;
         self.write_road(f)
     }
@@ -137,16 +125,4 @@ fn named(case: Case, load: Load) -> String {
 
 fn mean(rates: &[f64]) -> f64 {
     rates.iter().sum::<f64>() / whole(rates.len() as u64)
-}
-
-/// Microseconds by process.
-struct Cpu(Spent);
-
-impl fmt::Display for Cpu {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, us) in &self.0.by_name {
-            write!(f, "{name} {us:.1}  ")?;
-        }
-        write!(f, "others {:.1}", self.0.others)
-    }
 }

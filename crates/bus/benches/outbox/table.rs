@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use trial::bench::{Figure, Spent};
+use trial::bench::{Figure, tabulate};
 
 use crate::turns::{CASES, Case, Measured, Rows, SHARES};
 
@@ -31,18 +31,6 @@ impl Table {
         figures
     }
 
-    fn write_figures(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{:28} {:>7} {:>7} {:>7} {:>6}  what is divided by what",
-            "ratio", "median", "low", "high", "rounds"
-        )?;
-        for Figure { name, ratio, low, high, rounds, unit } in self.figures() {
-            writeln!(f, "{name:28} {ratio:7.2} {low:7.2} {high:7.2} {rounds:6}  {unit}")?;
-        }
-        Ok(())
-    }
-
     fn write_rates(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
@@ -60,7 +48,7 @@ impl Table {
                     }
                 }
             }
-            writeln!(f, "  {}", Cpu(self.measured.rounds.cpu_us(&name)))?;
+            writeln!(f, "  {}", self.measured.rounds.cpu_us(&name))?;
         }
         Ok(())
     }
@@ -68,7 +56,7 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write_figures(f)?;
+        tabulate(f, &self.figures())?;
         self.write_rates(f)?;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let others = self.measured.others / (self.measured.took * cores as f64) * 100.0;
@@ -79,17 +67,5 @@ impl fmt::Display for Table {
              others used {others:.0} % of {cores} processors while the outbox worked",
             self.old
         )
-    }
-}
-
-/// Microseconds by process.
-struct Cpu(Spent);
-
-impl fmt::Display for Cpu {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, us) in &self.0.by_name {
-            write!(f, "{name} {us:.1}  ")?;
-        }
-        write!(f, "others {:.1}", self.0.others)
     }
 }

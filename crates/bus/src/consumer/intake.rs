@@ -89,6 +89,11 @@ impl Intake {
         Ok(())
     }
 
+    /// What the inbox reaches is asked anew in each transaction from now on, until partitions are made again.
+    pub(super) fn forget_reach(&self) {
+        *self.reach.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Takes the batch, or its halves in order where one of its events is bad.
     pub(super) fn take<'a>(&'a self, batch: &'a [Received]) -> BoxFuture<'a, Result<Taken, Failed>> {
         async move {

@@ -143,6 +143,8 @@ async fn what_is_committed_long_after_its_id_was_given_is_found() {
     until("the others are sent", async || unsent(&place).await == 0).await;
     kit::postgres::commit(late).await.unwrap();
     drop(told);
+    // What comes later for the same key does not overtake it.
+    count_up(&place.pool, &outbox, "late").await;
     assert_told_once(&place, false).await;
     process.stop().await;
     place.end().await;

@@ -1,5 +1,6 @@
 //! CPU time of processes, as the kernel counts it in `/proc`.
 
+use std::fmt;
 use std::fs;
 use std::path::Path;
 
@@ -28,6 +29,15 @@ pub struct Spent {
     pub by_name: Vec<(&'static str, f64)>,
     /// Of everybody else on the machine, the kernel's own work included.
     pub others: f64,
+}
+
+impl fmt::Display for Spent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, used) in &self.by_name {
+            write!(f, "{name} {used:.1}  ")?;
+        }
+        write!(f, "others {:.1}", self.others)
+    }
 }
 
 /// Where `/proc/PID/stat` keeps what, counted from behind the name.

@@ -1,5 +1,6 @@
 //! A figure: a ratio of two rates that were measured side by side.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -37,6 +38,18 @@ impl Figure {
             unit: unit.to_owned(),
         }
     }
+}
+
+/// Writes figures as a table.
+///
+/// # Errors
+/// Whoever is written to fails.
+pub fn tabulate(f: &mut fmt::Formatter<'_>, figures: &[Figure]) -> fmt::Result {
+    writeln!(f, "{:28} {:>7} {:>7} {:>7} {:>6}  what is divided by what", "ratio", "median", "low", "high", "rounds")?;
+    for Figure { name, ratio, low, high, rounds, unit } in figures {
+        writeln!(f, "{name:28} {ratio:7.2} {low:7.2} {high:7.2} {rounds:6}  {unit}")?;
+    }
+    Ok(())
 }
 
 /// The middle of sorted numbers, or the mean of the two in the middle.
