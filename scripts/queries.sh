@@ -54,9 +54,9 @@ apply_migrations() {
     [[ ! -e $file ]] || arguments+=(-f "$file")
   done
   run_psql "$(query_database_url)" \
-    -c "DO \$\$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '$service') THEN CREATE ROLE $service; END IF; END \$\$" \
-    -c "CREATE SCHEMA $service AUTHORIZATION $service" \
-    -c "SET ROLE $service" -c "SET search_path = $service" "${arguments[@]}"
+    -c "DO \$\$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '$service') THEN CREATE ROLE \"$service\"; END IF; END \$\$" \
+    -c "CREATE SCHEMA \"$service\" AUTHORIZATION \"$service\"" \
+    -c "SET ROLE \"$service\"" -c "SET search_path = \"$service\"" "${arguments[@]}"
 }
 
 run_psql() {

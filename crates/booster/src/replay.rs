@@ -169,18 +169,19 @@ fn choose(consumers: Vec<Consumer>, topic: &str, name: Option<&str>) -> Result<C
 }
 
 fn read(taken: Taken) -> u64 {
-    taken.first + taken.again + taken.parked + taken.skipped
+    taken.first + taken.again + taken.parked + taken.skipped + taken.passed
 }
 
 fn tell(taken: Taken) {
-    let Taken { first, again, parked, skipped } = taken;
+    let Taken { first, again, parked, skipped, passed } = taken;
     if skipped > 0 {
         aside(format_args!(
             "{} events are older than the inbox reaches: nobody knows whether they took effect, and they were left as they are",
             HumanCount(skipped)
         ));
     }
-    say!("replay     {} read: {first} first, {again} again, {parked} parked, {skipped} skipped", read(taken));
+    let passed = if passed > 0 { format!(", {passed} passed over") } else { String::new() };
+    say!("replay     {} read: {first} first, {again} again, {parked} parked, {skipped} skipped{passed}", read(taken));
 }
 
 /// On a terminal only.

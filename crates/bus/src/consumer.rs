@@ -44,16 +44,29 @@ pub trait Effects: Send + Sync + 'static {
     /// Applies events that are here for the first time, in the order of their partitions, in `tx`; answers what that has told
     /// others, if anything. It is called again with the same events when the transaction could not be committed.
     fn apply(&self, tx: &mut Tx, events: &[First]) -> impl Future<Output = Result<Told, Failed>> + Send;
+
+    /// Whether events of this type (`ce_type`) concern it. All others are passed over: they cost no row of the inbox, are never parked,
+    /// and wait for nobody.
+    fn wants(&self, kind: &str) -> bool {
+        let _ = kind;
+        true
+    }
 }
 
 /// [`Effects`], whatever their type is.
 pub(crate) trait Apply: Send + Sync {
     fn apply<'a>(&'a self, tx: &'a mut Tx, events: &'a [First]) -> BoxFuture<'a, Result<Told, Failed>>;
+
+    fn wants(&self, kind: &str) -> bool;
 }
 
 impl<E: Effects> Apply for E {
     fn apply<'a>(&'a self, tx: &'a mut Tx, events: &'a [First]) -> BoxFuture<'a, Result<Told, Failed>> {
         Effects::apply(self, tx, events).boxed()
+    }
+
+    fn wants(&self, kind: &str) -> bool {
+        Effects::wants(self, kind)
     }
 }
 
@@ -83,6 +96,11 @@ impl Consumer {
     #[must_use]
     pub fn service(&self) -> &'static str {
         self.service
+    }
+
+    /// What its events do.
+    pub(crate) fn effects(&self) -> &dyn Apply {
+        self.effects.as_ref()
     }
 
     /// What it reads, without the namespace.

@@ -2,11 +2,9 @@
 
 pub mod replay;
 
-use std::sync::Arc;
-
 use kit::postgres::{Pool, Tx, begin, commit};
 
-use crate::consumer::{Apply, Effects};
+use crate::consumer::{Apply, Consumer};
 use crate::dead_letter::{DeadLetter, Filter, Refusal};
 use crate::event::Event;
 use crate::inbox;
@@ -22,7 +20,7 @@ pub type Error = kit::error::Error<Refusal>;
 pub struct Repair {
     service: &'static str,
     pool: Pool,
-    consumers: Vec<(String, Arc<dyn Apply>)>,
+    consumers: Vec<Consumer>,
 }
 
 /// Some dead letters, and what most of them have in common.
@@ -51,10 +49,10 @@ impl Repair {
         Self { service, pool, consumers: Vec::new() }
     }
 
-    /// With the effects of one of its consumers: its dead letters can be replayed.
+    /// With one of its consumers: what that has parked can be replayed.
     #[must_use]
-    pub fn with(mut self, consumer: &str, effects: impl Effects) -> Self {
-        self.consumers.push((consumer.to_owned(), Arc::new(effects)));
+    pub fn with(mut self, consumer: Consumer) -> Self {
+        self.consumers.push(consumer);
         self
     }
 
@@ -149,8 +147,8 @@ impl Repair {
         if letter.consumer == parked::relay_name(self.service) {
             return Err("it is an entry of a journal that the relay could not read, and never was an event".to_owned());
         }
-        let found = self.consumers.iter().find(|(name, _)| *name == letter.consumer);
-        let (_, effects) = found.ok_or_else(|| format!("{} is not a consumer of this process", letter.consumer))?;
-        Ok((effects.as_ref(), letter.event().map_err(|unreadable| unreadable.to_string())?))
+        let found = self.consumers.iter().find(|consumer| consumer.name() == letter.consumer);
+        let consumer = found.ok_or_else(|| format!("{} is not a consumer of this process", letter.consumer))?;
+        Ok((consumer.effects(), letter.event().map_err(|unreadable| unreadable.to_string())?))
     }
 }

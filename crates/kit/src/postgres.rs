@@ -56,7 +56,7 @@ pub async fn connect(servers: &Servers, service: &str) -> anyhow::Result<Pool> {
     let place = open::place(&options);
     // A pool says of every failure only that time was up: what is wrong is learned from one connection.
     let mut connection = open::open(&options, "--postgres-url").await?;
-    let prepared: bool = sqlx::query_scalar("SELECT to_regclass($1 || '.migrations') IS NOT NULL")
+    let prepared: bool = sqlx::query_scalar("SELECT to_regclass(quote_ident($1) || '.migrations') IS NOT NULL")
         .bind(service)
         .fetch_one(&mut connection)
         .await

@@ -76,7 +76,7 @@ pub async fn run(servers: &Servers, process: &Process) -> anyhow::Result<()> {
         Ok(())
     });
 
-    let repair = Repair::new(SERVICE, pool.clone()).with(SERVICE, kafka::Records);
+    let repair = consumers().into_iter().fold(Repair::new(SERVICE, pool.clone()), Repair::with);
     process.serve(bus::grpc::server(repair));
     process.serve(grpc::server(grpc::Promotion { pool, deals, claims, winners, watches, bell }));
     process.readiness().ready(SERVICE);

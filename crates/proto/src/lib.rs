@@ -33,3 +33,35 @@ pub mod promotion {
         tonic::include_proto!("booster.promotion.v1");
     }
 }
+
+/// `booster.order.v1`: orders, their stock and their saga.
+pub mod order {
+    /// Version 1.
+    pub mod v1 {
+        tonic::include_proto!("booster.order.v1");
+    }
+}
+
+/// `booster.point.v1`: the ledger of points.
+pub mod point {
+    /// Version 1.
+    pub mod v1 {
+        tonic::include_proto!("booster.point.v1");
+    }
+}
+
+/// `booster.payment.v1`: charges and refunds.
+pub mod payment {
+    /// Version 1.
+    pub mod v1 {
+        tonic::include_proto!("booster.payment.v1");
+    }
+}
+
+/// `booster.ranking.v1`: what is popular.
+pub mod ranking {
+    /// Version 1.
+    pub mod v1 {
+        tonic::include_proto!("booster.ranking.v1");
+    }
+}

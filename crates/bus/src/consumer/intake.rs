@@ -40,6 +40,8 @@ pub struct Taken {
     pub parked: u64,
     /// Older than the inbox reaches: nobody knows whether they took effect, and they were left alone. Only of a replay.
     pub skipped: u64,
+    /// Of a type that does not concern this consumer.
+    pub passed: u64,
 }
 
 impl AddAssign for Taken {
@@ -48,6 +50,7 @@ impl AddAssign for Taken {
         self.again += other.again;
         self.parked += other.parked;
         self.skipped += other.skipped;
+        self.passed += other.passed;
     }
 }
 
@@ -133,11 +136,20 @@ impl Intake {
     /// One transaction. With a `cause`, the events are parked for it, after so many attempts.
     async fn apply(&self, batch: &[Received], cause: Option<(&str, i32)>) -> Result<Taken, Failed> {
         let consumer = &self.consumer;
+        let (mut good, mut bad, mut taken) = (Vec::new(), Vec::new(), Taken::default());
+        let positions = if self.turn == Turn::Live { progress(consumer.service, batch) } else { HashMap::new() };
+        if positions.is_empty() && !batch.iter().any(|received| self.concerns(received)) {
+            taken.passed = batch.len() as u64;
+            return Ok(taken);
+        }
         let reach = *self.reach.lock().unwrap_or_else(PoisonError::into_inner);
         let mut tx = begin(&self.pool).await?;
         let mut known = Known::ask(&mut tx, &consumer.name, batch, (reach, self.turn), cause.is_some()).await?;
-        let (mut good, mut bad, mut taken) = (Vec::new(), Vec::new(), Taken::default());
         for received in batch {
+            if !self.concerns(received) {
+                taken.passed += 1;
+                continue;
+            }
             match known.fate(received, cause.map(|(cause, _)| cause)) {
                 Fate::Arrives(event) => good.push(event),
                 Fate::Parked(why) => bad.push((received, why)),
@@ -153,8 +165,8 @@ impl Intake {
         for (received, why) in &bad {
             self.park(&mut tx, received, (why, attempts)).await?;
         }
-        if self.turn == Turn::Live {
-            journal::advance(&mut tx, &progress(consumer.service, batch)).await?;
+        if !positions.is_empty() {
+            journal::advance(&mut tx, &positions).await?;
         }
         commit(tx).await?;
         told.ring();
@@ -163,6 +175,11 @@ impl Intake {
         taken.parked = bad.len() as u64;
         count(&consumer.name, taken);
         Ok(taken)
+    }
+
+    /// What cannot be read may concern anybody.
+    fn concerns(&self, received: &Received) -> bool {
+        received.event.as_ref().map_or(true, |event| self.consumer.effects.wants(&event.kind))
     }
 
     async fn park(&self, tx: &mut Tx, received: &Received, (cause, attempts): (&str, i32)) -> Result<(), Failed> {
@@ -203,7 +220,7 @@ fn progress(service: &str, batch: &[Received]) -> HashMap<Tag, Position> {
     positions
 }
 
-/// What a replay skips is no event that was consumed.
+/// What a replay skips, and what does not concern the consumer, is no event that was consumed.
 fn count(consumer: &str, taken: Taken) {
     for (outcome, number) in [("first", taken.first), ("again", taken.again), ("parked", taken.parked)] {
         let labels = [("consumer", consumer.to_owned()), ("outcome", outcome.to_owned())];

@@ -6,13 +6,13 @@ use bus::repair::{Deed, Repair};
 use futures::TryStreamExt as _;
 use kit::grpc::Deadline;
 
-use crate::counting::{BREAKS, Counting, SERVICE};
+use crate::counting::{BREAKS, Counting, SERVICE, consumer};
 use crate::kafka::{Producer, Record, rewind, until_consumed};
 use crate::place::{PATIENCE, Place, tag};
 use crate::running::Running;
 
 fn repair(place: &Place) -> Repair {
-    Repair::new(SERVICE, place.pool.clone()).with("count", Counting::new("count"))
+    Repair::new(SERVICE, place.pool.clone()).with(consumer(Counting::new("count")))
 }
 
 async fn letters(repair: &Repair) -> Vec<DeadLetter> {

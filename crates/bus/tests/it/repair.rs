@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use bus::consumer::Effects;
+use bus::consumer::{Consumer, Effects};
 use bus::dead_letter::{DeadLetter, Filter, Refusal, State};
 use bus::failed::Failed;
 use bus::inbox::First;
@@ -14,7 +14,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use kit::grpc::Deadline;
 use kit::postgres::Tx;
 
-use crate::counting::{BREAKS, Counting, SERVICE};
+use crate::counting::{BREAKS, Counting, SERVICE, consumer};
 use crate::kafka::{Producer, Record, until_consumed};
 use crate::place::{Place, tag, until};
 use crate::running::Running;
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const FAST: u32 = 1_000;
 
 pub fn repair(place: &Place) -> Repair {
-    Repair::new(SERVICE, place.pool.clone()).with("count", Counting::new("count"))
+    Repair::new(SERVICE, place.pool.clone()).with(consumer(Counting::new("count")))
 }
 
 pub fn order(filter: Filter) -> Order {
@@ -266,7 +266,12 @@ async fn a_death_between_effect_and_commit_leaves_the_dead_letter_where_it_was()
     let (dying, servers) = (tokio::runtime::Runtime::new().unwrap(), place.servers.clone());
     dying.spawn(async move {
         let pool = kit::postgres::connect(&servers, SERVICE).await.unwrap();
-        let hanging = Repair::new(SERVICE, pool).with("count", Hanging(Counting::new("count")));
+        let hanging = Repair::new(SERVICE, pool).with(Consumer::new(
+            "count",
+            SERVICE,
+            Vec::new(),
+            Hanging(Counting::new("count")),
+        ));
         replay(&hanging, order(Filter::default())).await
     });
     let written =
@@ -283,7 +288,12 @@ async fn a_death_between_effect_and_commit_leaves_the_dead_letter_where_it_was()
     // A client that leaves is the same.
     Producer::new(&place).send(&[Record::event(tag(2), "subject", 3).carrying(BREAKS)]).await;
     until_consumed(&place, "count").await;
-    let hanging = Repair::new(SERVICE, place.pool.clone()).with("count", Hanging(Counting::new("count")));
+    let hanging = Repair::new(SERVICE, place.pool.clone()).with(Consumer::new(
+        "count",
+        SERVICE,
+        Vec::new(),
+        Hanging(Counting::new("count")),
+    ));
     repair.edit(letters(&repair).await[0].id, b"mended", &deed()).await.unwrap();
     let mut steps = hanging.replay(order(Filter::default()), Deadline::after(PATIENCE)).boxed();
     assert!(tokio::time::timeout(Duration::from_secs(1), steps.next()).await.is_err());

@@ -24,9 +24,13 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Where it is noted which migrations were applied, and which there are; in the order in which they are applied.
+    /// Where it is noted which migrations were applied, and which there are; in the order in which they are applied. Quoted like every
+    /// name of a service: `order` is a word of SQL.
     pub(super) fn tables(&self) -> [(String, &'static Migrator); 2] {
-        [(format!("{}.bus_migrations", self.service), self.bus), (format!("{}.migrations", self.service), self.own)]
+        [
+            (format!("\"{}\".bus_migrations", self.service), self.bus),
+            (format!("\"{}\".migrations", self.service), self.own),
+        ]
     }
 }
 
@@ -53,11 +57,11 @@ pub async fn migrate(admin_url: &Secret, servers: &Servers, schema: &Schema) -> 
     refuse_newer(&mut connection, &place(&admin), schema).await?;
     make_role(&mut connection, servers, service).await?;
     for statement in [
-        format!("CREATE SCHEMA IF NOT EXISTS {service} AUTHORIZATION {service}"),
+        format!("CREATE SCHEMA IF NOT EXISTS \"{service}\" AUTHORIZATION \"{service}\""),
         "REVOKE ALL ON SCHEMA public FROM PUBLIC".to_owned(),
         // The role owns its tables, so that it can make tomorrow's partitions itself.
-        format!("SET ROLE {service}"),
-        format!("SET search_path = {service}"),
+        format!("SET ROLE \"{service}\""),
+        format!("SET search_path = \"{service}\""),
         "SET lock_timeout = '5s'".to_owned(),
     ] {
         let done = sqlx::raw_sql(AssertSqlSafe(statement.clone())).execute(&mut connection).await;
@@ -85,10 +89,10 @@ async fn make_role(connection: &mut PgConnection, servers: &Servers, service: &s
     let login = if password.is_empty() { "LOGIN".to_owned() } else { format!("LOGIN PASSWORD '{password}'") };
     let statement = format!(
         "DO $$ BEGIN
-           IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{service}') THEN CREATE ROLE {service}; END IF;
+           IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{service}') THEN CREATE ROLE \"{service}\"; END IF;
          END $$;
-         ALTER ROLE {service} {login};
-         ALTER ROLE {service} SET search_path = {service};"
+         ALTER ROLE \"{service}\" {login};
+         ALTER ROLE \"{service}\" SET search_path = \"{service}\";"
     );
     let connection = tokio::sync::Mutex::new(connection);
     let make = async || sqlx::raw_sql(AssertSqlSafe(statement.clone())).execute(&mut **connection.lock().await).await;

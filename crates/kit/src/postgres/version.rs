@@ -25,11 +25,12 @@ pub async fn check(servers: &Servers, schema: &Schema) -> anyhow::Result<Option<
         let missing = without(known(migrator), &applied);
         ensure!(
             missing.is_empty(),
-            "PostgreSQL at {at} has the tables of an older Booster ({table} lacks {}): run `booster migrate` of this version first",
+            "PostgreSQL at {at} has the tables of an older Booster ({} lacks {}): run `booster migrate` of this version first",
+            spoken(&table),
             list(&missing)
         );
         let unknown = without(applied, &known(migrator).collect::<Vec<_>>());
-        newer.extend((!unknown.is_empty()).then(|| format!("{table} has {}", list(&unknown))));
+        newer.extend((!unknown.is_empty()).then(|| format!("{} has {}", spoken(&table), list(&unknown))));
     }
     connection.close().await.map_err(|error| anyhow!("PostgreSQL at {at}: {}", words(&error)))?;
     Ok((!newer.is_empty()).then(|| {
@@ -51,8 +52,9 @@ pub(super) async fn refuse_newer(connection: &mut PgConnection, at: &str, schema
         let unknown = without(applied, &known(migrator).collect::<Vec<_>>());
         ensure!(
             unknown.is_empty(),
-            "PostgreSQL at {at} was prepared by a newer Booster ({table} has {}): there is nothing to migrate, this version \
+            "PostgreSQL at {at} was prepared by a newer Booster ({} has {}): there is nothing to migrate, this version \
              works with those tables as they are",
+            spoken(&table),
             list(&unknown)
         );
     }
@@ -81,6 +83,11 @@ fn known(migrator: &Migrator) -> impl Iterator<Item = i64> {
 
 fn without(versions: impl IntoIterator<Item = i64>, others: &[i64]) -> Vec<i64> {
     versions.into_iter().filter(|version| !others.contains(version)).collect()
+}
+
+/// The name of a table as people say it.
+fn spoken(table: &str) -> String {
+    table.replace('"', "")
 }
 
 fn list(versions: &[i64]) -> String {

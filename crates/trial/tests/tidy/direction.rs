@@ -3,7 +3,8 @@
 use super::names::names;
 use super::tree::File;
 
-const CRATES: &[&str] = &["proto", "kit", "bus", "promotion", "booster", "trial"];
+const CRATES: &[&str] =
+    &["proto", "kit", "bus", "promotion", "order", "point", "payment", "ranking", "booster", "trial"];
 /// Crates whose modules have no doors and no nouns: every one of them only looks down.
 const NOT_SERVICES: &[&str] = &["proto", "kit", "bus", "booster", "trial"];
 /// Modules of a service from which on a module is no longer a noun.
@@ -15,7 +16,7 @@ fn allowed(krate: &str) -> &'static [&'static str] {
         "proto" | "kit" => &[],
         "bus" => &["proto", "kit"],
         "trial" => &["proto", "kit"],
-        "booster" => &["proto", "kit", "bus", "promotion"],
+        "booster" => &["proto", "kit", "bus", "promotion", "order", "point", "payment", "ranking"],
         _service => &["proto", "kit", "bus"],
     }
 }
