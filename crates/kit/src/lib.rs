@@ -8,6 +8,7 @@ pub mod postgres;
 pub mod redis;
 pub mod config;
 pub mod id;
+pub mod money;
 pub mod page;
 pub mod error;
 pub mod clock;
