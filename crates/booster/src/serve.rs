@@ -28,7 +28,8 @@ impl Serve {
         if let Some(newer) = crate::migrate::check(&self.servers, promotion::SERVICE).await? {
             tracing::warn!("{newer}");
         }
-        promotion::run(&self.servers, &process).await?;
+        let repairs = vec![promotion::run(&self.servers, &process).await?];
+        process.serve(bus::grpc::server(repairs));
         Ok(process.run_to_end().await)
     }
 }

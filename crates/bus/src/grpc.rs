@@ -13,6 +13,7 @@ use proto::bus::v1 as pb;
 use proto::bus::v1::dead_letter_service_server::{DeadLetterService, DeadLetterServiceServer};
 use tonic::{Request, Response, Status};
 
+use crate::repair::all::Repairs;
 use crate::repair::{Error, Repair};
 
 /// How long a call may take, at most; less where its client says so.
@@ -22,10 +23,10 @@ const REPLAY_TIME: Duration = Duration::from_secs(3_600);
 /// The longest answer, in bytes: a page of a thousand, or one dead letter with the longest payload.
 const ANSWER_LONGEST: usize = 16 * 1024 * 1024;
 
-/// The service that answers for these dead letters, ready to be served.
+/// The service that answers for the dead letters of all these services, in their order, ready to be served.
 #[must_use]
-pub fn server(repair: Repair) -> DeadLetterServiceServer<DeadLetters> {
-    DeadLetterServiceServer::new(DeadLetters { repair })
+pub fn server(repairs: Vec<Repair>) -> DeadLetterServiceServer<DeadLetters> {
+    DeadLetterServiceServer::new(DeadLetters { repairs: Repairs::new(repairs) })
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(ANSWER_LONGEST)
 }
@@ -33,7 +34,7 @@ pub fn server(repair: Repair) -> DeadLetterServiceServer<DeadLetters> {
 /// What the methods work with.
 #[derive(Clone)]
 pub struct DeadLetters {
-    repair: Repair,
+    repairs: Repairs,
 }
 
 #[tonic::async_trait]
@@ -44,8 +45,8 @@ impl DeadLetterService for DeadLetters {
     ) -> Result<Response<pb::ListDeadLettersResponse>, Status> {
         answer(until(&request, CALL_TIME), async {
             let page = request::Page::read(request.get_ref())?;
-            let listed = self.repair.list(&page.filter, page.after, page.size + 1).await?;
-            Ok(reply::page(self.repair.service(), &page, listed))
+            let listed = self.repairs.list(&page.filter, page.after.as_ref(), page.size + 1).await?;
+            Ok(reply::page(&page, listed.ok_or_else(kit::page::foreign)?))
         })
         .await
     }
@@ -55,8 +56,8 @@ impl DeadLetterService for DeadLetters {
         request: Request<pb::GetDeadLetterRequest>,
     ) -> Result<Response<pb::DeadLetter>, Status> {
         answer(until(&request, CALL_TIME), async {
-            let id = self.id(&request.get_ref().dead_letter_id)?;
-            Ok(reply::whole(self.repair.service(), self.repair.get(id).await?))
+            let (repair, id) = self.find(&request.get_ref().dead_letter_id)?;
+            Ok(reply::whole(repair.service(), repair.get(id).await?))
         })
         .await
     }
@@ -67,13 +68,13 @@ impl DeadLetterService for DeadLetters {
     ) -> Result<Response<pb::DeadLetter>, Status> {
         answer(until(&request, CALL_TIME), async {
             let asked = request.get_ref();
-            let id = self.id(&asked.dead_letter_id)?;
+            let (repair, id) = self.find(&asked.dead_letter_id)?;
             let deed = request::deed(&asked.operator, &asked.why)?;
-            let letter = self.repair.get(id).await?;
+            let letter = repair.get(id).await?;
             // What never was an event has no type either: that it can only be discarded is the better answer.
-            self.repair.check(&letter)?;
+            repair.check(&letter)?;
             let payload = payload::from_json(&letter.kind, &asked.payload_json)?;
-            Ok(reply::whole(self.repair.service(), self.repair.edit(id, &payload, &deed).await?))
+            Ok(reply::whole(repair.service(), repair.edit(id, &payload, &deed).await?))
         })
         .await
     }
@@ -86,10 +87,8 @@ impl DeadLetterService for DeadLetters {
     ) -> Result<Response<Self::ReplayDeadLettersStream>, Status> {
         let end = until(&request, REPLAY_TIME);
         answer(until(&request, CALL_TIME), async {
-            let service = self.repair.service();
-            let order = request::order(service, request.into_inner())?;
-            let steps = self.repair.replay(order, end);
-            Ok(steps.map(move |step| Ok(reply::step(service, step?))).boxed())
+            let steps = self.repairs.replay(&request::orders(request.into_inner())?, end)?;
+            Ok(steps.map(|step| Ok(step.map(|(service, step)| reply::step(service, step))?)).boxed())
         })
         .await
     }
@@ -100,17 +99,19 @@ impl DeadLetterService for DeadLetters {
     ) -> Result<Response<pb::DeadLetter>, Status> {
         answer(until(&request, CALL_TIME), async {
             let asked = request.get_ref();
-            let id = self.id(&asked.dead_letter_id)?;
+            let (repair, id) = self.find(&asked.dead_letter_id)?;
             let deed = request::deed(&asked.operator, &asked.why)?;
-            Ok(reply::whole(self.repair.service(), self.repair.discard(id, &deed).await?))
+            Ok(reply::whole(repair.service(), repair.discard(id, &deed).await?))
         })
         .await
     }
 }
 
 impl DeadLetters {
-    fn id(&self, asked: &str) -> Result<i64, Error> {
-        request::id("dead_letter_id", self.repair.service(), asked)
+    /// Whose dead letter it is, and its number there.
+    fn find(&self, asked: &str) -> Result<(&Repair, i64), Error> {
+        let name = request::name("dead_letter_id", asked)?;
+        Ok((self.repairs.of(&name.service)?, name.id))
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, PgConnection};
+use tokio::sync::watch;
 
 use crate::journal::{Position, Tag};
 use crate::postgres::{journal, lease};
@@ -24,6 +25,7 @@ const TRY: Duration = Duration::from_secs(1);
 pub(crate) struct Lease {
     connection: PgConnection,
     token: i64,
+    copying: Duty,
 }
 
 impl Lease {
@@ -33,15 +35,23 @@ impl Lease {
         loop {
             if let Some(token) = timely(async { Ok(lease::take(&mut connection, name, holder).await?) }).await? {
                 tracing::info!(lease = name, token, "this process relays now");
-                return Ok(Self { connection, token });
+                return Ok(Self { connection, token, copying: Duty::new(COPYING) });
             }
             tokio::time::sleep(TRY).await;
         }
     }
 
+    /// Whether this session copies what is parked.
+    pub(crate) fn copies(&self) -> watch::Receiver<bool> {
+        self.copying.held()
+    }
+
     /// Beats, and writes down the marks, until the lease is lost; says how.
     pub(crate) async fn keep(&mut self, marks: &Mutex<HashMap<Tag, Position>>) -> anyhow::Error {
         loop {
+            if let Err(error) = self.copying.take(&mut self.connection).await {
+                return error.context("the lease is lost");
+            }
             tokio::time::sleep(BEAT).await;
             let changed = match marks.lock() {
                 Ok(mut marks) => std::mem::take(&mut *marks),
@@ -59,6 +69,34 @@ impl Lease {
                 return error.context("the lease is lost");
             }
         }
+    }
+}
+
+/// The duty to copy what is parked to its dead letter topic.
+pub(crate) const COPYING: &str = "dead letters";
+
+/// What one of all sessions that relay for a service does for all of them, journals and outbox alike: whoever was the first to take
+/// the lock of its name, until that session ends.
+pub(crate) struct Duty {
+    name: &'static str,
+    holds: watch::Sender<bool>,
+}
+
+impl Duty {
+    pub(crate) fn new(name: &'static str) -> Self {
+        Self { name, holds: watch::Sender::new(false) }
+    }
+
+    /// Takes it where nobody has it.
+    pub(crate) async fn take(&self, connection: &mut PgConnection) -> anyhow::Result<()> {
+        let held = *self.holds.borrow() || timely(async { Ok(lease::lock(connection, self.name).await?) }).await?;
+        self.holds.send_if_modified(|holds| std::mem::replace(holds, held) != held);
+        Ok(())
+    }
+
+    /// Whether it is held.
+    pub(crate) fn held(&self) -> watch::Receiver<bool> {
+        self.holds.subscribe()
     }
 }
 

@@ -54,7 +54,7 @@ impl Outbox {
             return Err(Failed::OutboxFull);
         }
         outbox::write(tx, events).await?;
-        Ok(Told(Some(self.clone())))
+        Ok(Told { outbox: Some(self.clone()), worker: None })
     }
 
     /// Whether so much waits for Kafka that nothing should be begun.
@@ -113,21 +113,33 @@ impl DerefMut for Change {
     }
 }
 
-/// What effects have told: once their transaction is committed, the relay is woken.
+/// What effects have told, and whom they have given work: once their transaction is committed, the relay and the worker are woken.
 #[derive(Debug)]
 #[must_use]
-pub struct Told(Option<Outbox>);
+pub struct Told {
+    outbox: Option<Outbox>,
+    worker: Option<Arc<Notify>>,
+}
 
 impl Told {
     /// These effects have nothing to tell.
     pub fn nothing() -> Self {
-        Self(None)
+        Self { outbox: None, worker: None }
+    }
+
+    /// They have written rows that a worker of this process works off: it is woken too. One that nobody wakes, because the process died
+    /// or another one wrote the rows, has to look by itself.
+    pub fn waking(self, worker: &Arc<Notify>) -> Self {
+        Self { worker: Some(worker.clone()), ..self }
     }
 
     /// To be called after the commit.
     pub(crate) fn ring(self) {
-        if let Some(outbox) = self.0 {
+        if let Some(outbox) = self.outbox {
             outbox.ring();
+        }
+        if let Some(worker) = self.worker {
+            worker.notify_one();
         }
     }
 }

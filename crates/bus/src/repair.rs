@@ -1,5 +1,6 @@
 //! What an operator can do with dead letters. Every deed is written down in the transaction that does it.
 
+pub mod all;
 pub mod replay;
 
 use kit::postgres::{Pool, Tx, begin, commit};
@@ -21,16 +22,6 @@ pub struct Repair {
     service: &'static str,
     pool: Pool,
     consumers: Vec<Consumer>,
-}
-
-/// Some dead letters, and what most of them have in common.
-#[derive(Debug)]
-pub struct Listed {
-    /// In the order of parking, without their payloads.
-    pub letters: Vec<DeadLetter>,
-    /// The causes of all that were asked for, on whatever page, with how many there are of each; the most frequent first, at
-    /// most a hundred.
-    pub causes: Vec<(String, i64)>,
 }
 
 /// Who does it, and why.
@@ -62,13 +53,24 @@ impl Repair {
         self.service
     }
 
-    /// Dead letters after a place, in the order of parking; of the filter consumer and cause count.
+    /// Dead letters after a place, in the order of parking, without their payloads; of the filter consumer and cause count.
     ///
     /// # Errors
     /// PostgreSQL is away.
-    pub async fn list(&self, filter: &Filter, after: i64, limit: i64) -> Result<Listed, Error> {
-        let letters = dead_letter::page(&self.pool, filter, after, limit).await?;
-        Ok(Listed { letters, causes: dead_letter::causes(&self.pool, filter).await? })
+    pub async fn page(&self, filter: &Filter, after: i64, limit: i64) -> Result<Vec<DeadLetter>, Error> {
+        if limit <= 0 {
+            return Ok(Vec::new());
+        }
+        Ok(dead_letter::page(&self.pool, filter, after, limit).await?)
+    }
+
+    /// The causes of all dead letters that the filter means, by consumer and cause, with how many there are of each; the most frequent
+    /// first, at most a hundred.
+    ///
+    /// # Errors
+    /// PostgreSQL is away.
+    pub async fn causes(&self, filter: &Filter) -> Result<Vec<(String, i64)>, Error> {
+        Ok(dead_letter::causes(&self.pool, filter).await?)
     }
 
     /// One dead letter, whole.

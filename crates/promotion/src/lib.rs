@@ -44,11 +44,12 @@ pub fn consumers() -> Vec<Consumer> {
     vec![Consumer::new(SERVICE, SERVICE, vec![bus::topic::name(SERVICE)], kafka::Records)]
 }
 
-/// Reaches its stores, starts its tasks and adds its service to the process. Ready when it returns.
+/// Reaches its stores, starts its tasks and adds its service to the process. Ready when it returns. Answers what the executable serves
+/// the operator with, for all its services together.
 ///
 /// # Errors
 /// One sentence: which store cannot be reached, or is set so that it would lose claims.
-pub async fn run(servers: &Servers, process: &Process) -> anyhow::Result<()> {
+pub async fn run(servers: &Servers, process: &Process) -> anyhow::Result<Repair> {
     process.readiness().waiting(SERVICE, "reaching PostgreSQL");
     let pool = kit::postgres::connect(servers, SERVICE).await?;
     process.readiness().waiting(SERVICE, "reaching the Redis Cluster");
@@ -77,10 +78,9 @@ pub async fn run(servers: &Servers, process: &Process) -> anyhow::Result<()> {
     });
 
     let repair = consumers().into_iter().fold(Repair::new(SERVICE, pool.clone()), Repair::with);
-    process.serve(bus::grpc::server(repair));
     process.serve(grpc::server(grpc::Promotion { pool, deals, claims, winners, watches, bell }));
     process.readiness().ready(SERVICE);
-    Ok(())
+    Ok(repair)
 }
 
 fn relay(servers: &Servers, redis: Redis, pool: kit::postgres::Pool, bell: Bell) -> anyhow::Result<Relay> {

@@ -8,19 +8,20 @@ use proto::bus::v1 as pb;
 use super::payload;
 use super::request::Page;
 use crate::dead_letter::{DeadLetter, State};
-use crate::repair::Listed;
+use crate::repair::all::{Listed, Name};
 use crate::repair::replay::{Outcome, Step};
 
 /// The page, cut from one dead letter more than it holds.
-pub(super) fn page(service: &str, page: &Page, listed: Listed) -> pb::ListDeadLettersResponse {
+pub(super) fn page(page: &Page, listed: Listed) -> pb::ListDeadLettersResponse {
     let Listed { mut letters, causes } = listed;
     let size = usize::try_from(page.size).unwrap_or_default();
     let more = letters.len() > size;
     letters.truncate(size);
-    let last = letters.last().filter(|_| more).map(|last| last.id);
+    let last = letters.last().filter(|_| more);
+    let last = last.map(|(service, last)| Name { service: (*service).to_owned(), id: last.id });
     pb::ListDeadLettersResponse {
         next_page_token: kit::page::token(page.list(), last),
-        dead_letters: letters.into_iter().map(|letter| dead_letter(service, letter)).collect(),
+        dead_letters: letters.into_iter().map(|(service, letter)| dead_letter(service, letter)).collect(),
         causes: causes.into_iter().map(|(cause, count)| pb::DeadLetterCause { cause, count }).collect(),
     }
 }

@@ -3,9 +3,10 @@
 use kit::error::Invalid;
 use proto::bus::v1 as pb;
 
-use crate::dead_letter::{Filter, Refusal};
-use crate::repair::replay::{Order, PER_SECOND, PER_SECOND_MOST};
-use crate::repair::{Deed, Error};
+use crate::dead_letter::Filter;
+use crate::repair::Deed;
+use crate::repair::all::{Name, Orders};
+use crate::repair::replay::{PER_SECOND, PER_SECOND_MOST};
 
 /// Characters of an operator's name, at most.
 const OPERATOR_LONGEST: usize = 100;
@@ -19,7 +20,7 @@ const NAMED_MOST: usize = 1_000;
 /// The page of dead letters asked for.
 pub(super) struct Page {
     pub(super) filter: Filter,
-    pub(super) after: i64,
+    pub(super) after: Option<Name>,
     pub(super) size: i64,
 }
 
@@ -30,8 +31,8 @@ impl Page {
             cause: words("cause", &asked.cause)?,
             ..Filter::default()
         };
-        let mut page = Self { filter, after: 0, size: kit::page::size(asked.page_size)? };
-        page.after = kit::page::after(&page.list(), &asked.page_token)?.unwrap_or_default();
+        let mut page = Self { filter, after: None, size: kit::page::size(asked.page_size)? };
+        page.after = kit::page::after(&page.list(), &asked.page_token)?;
         Ok(page)
     }
 
@@ -41,21 +42,20 @@ impl Page {
     }
 }
 
-pub(super) fn order(service: &str, asked: pb::ReplayDeadLettersRequest) -> Result<Order, Error> {
+pub(super) fn orders(asked: pb::ReplayDeadLettersRequest) -> Result<Orders, Invalid> {
     let filter = asked.filter.unwrap_or_default();
     let field = "filter.dead_letter_ids";
     if filter.dead_letter_ids.len() > NAMED_MOST {
-        return Err(Invalid::new(field, format!("has more than {NAMED_MOST}")).into());
+        return Err(Invalid::new(field, format!("has more than {NAMED_MOST}")));
     }
-    let ids = filter.dead_letter_ids.iter().map(|asked| id(field, service, asked)).collect::<Result<_, _>>()?;
-    let after = if asked.after.is_empty() { 0 } else { id("after", service, &asked.after)? };
-    Ok(Order {
-        after,
+    Ok(Orders {
+        named: filter.dead_letter_ids.iter().map(|asked| name(field, asked)).collect::<Result<_, _>>()?,
+        after: if asked.after.is_empty() { None } else { Some(name("after", &asked.after)?) },
         filter: Filter {
             consumer: words("filter.consumer", &filter.consumer)?,
             cause: words("filter.cause", &filter.cause)?,
             parking_key: words("filter.parking_key", &filter.parking_key)?,
-            ids,
+            ..Filter::default()
         },
         per_second: per_second(asked.per_second)?,
         dry_run: asked.dry_run,
@@ -68,14 +68,14 @@ pub(super) fn deed(operator: &str, why: &str) -> Result<Deed, Invalid> {
     Ok(Deed { operator: text("operator", operator, OPERATOR_LONGEST)?, why })
 }
 
-/// `<service>-<number>`. One that another service could have is not here.
-pub(super) fn id(field: &'static str, service: &str, asked: &str) -> Result<i64, Error> {
-    let wrong = || Invalid::new(field, format!("is {asked:?}; it is like {service}-7"));
-    let (named, number) = asked.rsplit_once('-').ok_or_else(wrong)?;
-    kit::id::check(named, field, kit::id::LONGEST)?;
+/// `<service>-<number>`. Whether that service is here is another question.
+pub(super) fn name(field: &'static str, asked: &str) -> Result<Name, Invalid> {
+    let wrong = || Invalid::new(field, format!("is {asked:?}; it is like promotion-7"));
+    let (service, number) = asked.rsplit_once('-').ok_or_else(wrong)?;
+    kit::id::check(service, field, kit::id::LONGEST)?;
     let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-    let number = number.parse().ok().filter(|_| is_number).ok_or_else(wrong)?;
-    if named == service { Ok(number) } else { Err(Refusal::NotFound.into()) }
+    let id = number.parse().ok().filter(|_| is_number).ok_or_else(wrong)?;
+    Ok(Name { service: service.to_owned(), id })
 }
 
 fn per_second(asked: i32) -> Result<u32, Invalid> {
@@ -112,10 +112,10 @@ mod tests {
 
     #[test]
     fn an_id_names_its_service_and_a_number() {
-        assert!(matches!(id("dead_letter_id", "promotion", "promotion-7"), Ok(7)));
-        assert!(matches!(id("dead_letter_id", "promotion", "order-7"), Err(Error::Refused(Refusal::NotFound))));
+        let seven = Name { service: "promotion".to_owned(), id: 7 };
+        assert_eq!(name("dead_letter_id", "promotion-7"), Ok(seven));
         for wrong in ["", "7", "-7", "promotion", "promotion-", "promotion-+7", "promotion-x", "a b-7"] {
-            assert!(matches!(id("dead_letter_id", "promotion", wrong), Err(Error::Invalid(_))), "{wrong}");
+            assert!(name("dead_letter_id", wrong).is_err(), "{wrong}");
         }
     }
 

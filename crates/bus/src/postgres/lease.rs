@@ -5,14 +5,7 @@ use sqlx::PgConnection;
 
 /// Takes the lease if nobody holds it. Returns the new holder's token.
 pub(crate) async fn take(connection: &mut PgConnection, name: &str, holder: &str) -> Result<Option<i64>, Failure> {
-    // The lock is the database's: the schema keeps two services' leases apart.
-    let locked = sqlx::query_scalar!(
-        r#"SELECT pg_try_advisory_lock(hashtext(current_schema()), hashtext($1)) AS "locked!""#,
-        name
-    )
-    .fetch_one(&mut *connection)
-    .await?;
-    if !locked {
+    if !lock(connection, name).await? {
         return Ok(None);
     }
     let token = sqlx::query_scalar!(
@@ -26,6 +19,16 @@ pub(crate) async fn take(connection: &mut PgConnection, name: &str, holder: &str
     .fetch_one(connection)
     .await?;
     Ok(Some(token))
+}
+
+/// Takes the lock of `name` if nobody has it. Returns whether it is this session's now.
+pub(crate) async fn lock(connection: &mut PgConnection, name: &str) -> Result<bool, Failure> {
+    // The lock is the database's: the schema keeps two services' leases apart.
+    let locked = sqlx::query_scalar!(
+        r#"SELECT pg_try_advisory_lock(hashtext(current_schema()), hashtext($1)) AS "locked!""#,
+        name
+    );
+    Ok(locked.fetch_one(connection).await?)
 }
 
 /// Shows PostgreSQL that the session lives.

@@ -7,6 +7,7 @@ use futures::future::try_join_all;
 use kit::config::Servers;
 use kit::postgres::Pool;
 use rdkafka::message::{Header, OwnedHeaders};
+use tokio::sync::watch;
 
 use crate::postgres::parked::{self, Uncopied};
 use crate::producer::{Producer, RECORD_BYTES, Record, acknowledged};
@@ -24,8 +25,12 @@ const ABOUT_BYTES: usize = 10_000;
 /// Bytes of a cause in a header, at most.
 const CAUSE_BYTES: usize = 1_024;
 
-/// Copies for as long as the lease is held, by a producer of its own: a copy that Kafka does not take holds up no event.
-pub(super) async fn copy(service: &str, servers: &Servers, pool: &Pool) {
+/// Copies from the moment on at which that is this session's duty, by a producer of its own: a copy that Kafka does not take holds
+/// up no event.
+pub(super) async fn copy(service: &str, servers: &Servers, pool: &Pool, mut duty: watch::Receiver<bool>) {
+    if duty.wait_for(|held| *held).await.is_err() {
+        return std::future::pending().await;
+    }
     loop {
         if let Err(error) = copy_next(service, servers, pool).await {
             tracing::warn!(

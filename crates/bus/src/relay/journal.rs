@@ -134,7 +134,7 @@ impl Relay {
         tokio::select! {
             ended = relays => ended,
             ended = turn.follow_progress() => ended,
-            () = dead_letters::copy(self.service, &self.servers, &self.pool) => Ok(()),
+            () = dead_letters::copy(self.service, &self.servers, &self.pool, lease.copies()) => Ok(()),
             lost = lease.keep(&turn.marks) => Err(lost),
             () = told.cancelled() => {
                 // What the tags were waiting for is sent; whatever is not acknowledged in time is sent again later.

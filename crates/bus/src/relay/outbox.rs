@@ -77,23 +77,13 @@ impl Relay {
         };
         let Some(slots) = told.run_until_cancelled(open).await else { return Ok(()) };
         let slots = slots?;
-        let mut first = slots.holds_first();
+        let copies = slots.copies();
         let producer = Producer::new(&self.servers, self.delivery_timeout)?;
         let topic = crate::topic::events(&self.servers, self.service);
         let turn = Turn { relay: self, topic, producer, slots };
-        // One of those who share the outbox copies what is parked.
-        let copy = async {
-            while first.wait_for(|holds| *holds).await.is_ok() {
-                tokio::select! {
-                    () = dead_letters::copy(self.service, &self.servers, &self.pool) => {}
-                    _ = async { first.wait_for(|holds| !*holds).await.map(drop) } => {}
-                }
-            }
-            std::future::pending().await
-        };
         tokio::select! {
             ended = turn.run(told) => ended,
-            () = copy => Ok(()),
+            () = dead_letters::copy(self.service, &self.servers, &self.pool, copies) => Ok(()),
         }
     }
 }

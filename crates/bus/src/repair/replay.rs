@@ -91,6 +91,14 @@ impl Repair {
         };
         try_unfold(run, |mut run| async move { Ok(run.step().await?.map(|step| (step, run))) })
     }
+
+    /// How many dead letters the order has before it.
+    ///
+    /// # Errors
+    /// PostgreSQL is away.
+    pub async fn left(&self, order: &Order) -> Result<i64, Error> {
+        Ok(dead_letter::left(&self.pool, &order.filter, order.after).await?)
+    }
 }
 
 struct Run {

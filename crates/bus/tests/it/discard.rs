@@ -16,7 +16,7 @@ fn repair(place: &Place) -> Repair {
 }
 
 async fn letters(repair: &Repair) -> Vec<DeadLetter> {
-    repair.list(&Filter::default(), 0, 1_000).await.unwrap().letters
+    repair.page(&Filter::default(), 0, 1_000).await.unwrap()
 }
 
 async fn discard(repair: &Repair, id: i64) {

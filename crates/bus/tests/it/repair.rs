@@ -53,7 +53,7 @@ async fn outcomes(repair: &Repair, order: Order) -> Vec<Outcome> {
 }
 
 async fn letters(repair: &Repair) -> Vec<DeadLetter> {
-    repair.list(&Filter::default(), 0, 1_000).await.unwrap().letters
+    repair.page(&Filter::default(), 0, 1_000).await.unwrap()
 }
 
 /// A poison of each subject, `behind` events behind it, and one event of somebody else; consumed.
@@ -86,14 +86,14 @@ async fn actions(place: &Place) -> Vec<(String, String, i64)> {
 async fn what_is_stuck_is_edited_and_replayed_in_order() {
     let (place, consumer) = stuck("repair-edit", &["subject"], 2).await;
     let repair = repair(&place);
-    let listed = repair.list(&Filter::default(), 0, 2).await.unwrap();
-    assert_eq!(listed.letters.len(), 2, "a page");
-    assert_eq!(listed.causes.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [2, 1], "{:?}", listed.causes);
+    assert_eq!(repair.page(&Filter::default(), 0, 2).await.unwrap().len(), 2, "a page");
+    let causes = repair.causes(&Filter::default()).await.unwrap();
+    assert_eq!(causes.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [2, 1], "{causes:?}");
     let all = letters(&repair).await;
     let [poison, ..] = all.as_slice() else { panic!("nothing is parked") };
     assert_eq!((poison.subject.as_str(), poison.consumer.as_str(), all.len()), ("subject", "count", 3));
     let waiting = Filter { cause: Some("earlier event".to_owned()), ..Filter::default() };
-    assert_eq!(repair.list(&waiting, 0, 10).await.unwrap().letters.len(), 2);
+    assert_eq!(repair.page(&waiting, 0, 10).await.unwrap().len(), 2);
     // Nothing passes the first one.
     let steps = replay(&repair, order(waiting)).await;
     assert!(steps.iter().all(|step| step.outcome == Outcome::Skipped), "{steps:?}");

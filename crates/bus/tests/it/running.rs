@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bus::consumer::Consumer;
 use bus::event::{Event, Unreadable};
 use bus::journal::Entry;
 use bus::outbox::Outbox;
@@ -127,6 +128,16 @@ impl Running {
         let servers = Servers { kafka_brokers: kafka_brokers.to_owned(), ..place.servers.clone() };
         let process = self.process.clone();
         self.inside(async move { consume(&process, servers, effects).await }).await;
+    }
+
+    /// Lets it consume too, as somebody else declares it.
+    pub async fn add(&self, place: &Place, consumer: Consumer) {
+        let (process, servers) = (self.process.clone(), place.servers.clone());
+        self.inside(async move {
+            let pool = kit::postgres::connect(&servers, consumer.service()).await.unwrap();
+            bus::consumer::spawn(&process, &servers, pool, consumer).unwrap();
+        })
+        .await;
     }
 
     /// Drains it, as SIGTERM does.

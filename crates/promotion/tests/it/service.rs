@@ -47,7 +47,8 @@ impl Service {
             "warn",
         ]);
         let process = Process::start(&flags.process, proto::DESCRIPTORS).await.unwrap();
-        promotion::run(&ground.servers(), &process).await.unwrap();
+        let repair = promotion::run(&ground.servers(), &process).await.unwrap();
+        process.serve(bus::grpc::server(vec![repair]));
         let url = format!("http://{}", process.grpc_addr());
         let running = run(process.clone());
         let client = PromotionServiceClient::connect(url).await.unwrap();

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::floor::Floor;
-use crate::lease::{BEAT, open, timely};
+use crate::lease::{BEAT, COPYING, Duty, open, timely};
 use crate::postgres::lease;
 use crate::postgres::outbox::{self, RowId, Unsent};
 
@@ -35,8 +35,7 @@ pub(super) struct Slots {
     /// When it was last seen whose turn it is.
     shared: Option<Instant>,
     floor: Floor,
-    /// Whether the first hash partition is owned: of one process at a time.
-    first: watch::Sender<bool>,
+    copying: Duty,
 }
 
 impl Slots {
@@ -49,13 +48,13 @@ impl Slots {
             Ok(outbox::slots(&mut connection).await?)
         });
         let number = number.await.context("the hash partitions of the outbox")?;
-        let (floor, first) = (Floor::default(), watch::Sender::new(false));
-        Ok(Self { connection, service, number, own: Vec::new(), shared: None, floor, first })
+        let (floor, copying) = (Floor::default(), Duty::new(COPYING));
+        Ok(Self { connection, service, number, own: Vec::new(), shared: None, floor, copying })
     }
 
-    /// Whether this process owns the first of them.
-    pub(super) fn holds_first(&self) -> watch::Receiver<bool> {
-        self.first.subscribe()
+    /// Whether this session copies what is parked.
+    pub(super) fn copies(&self) -> watch::Receiver<bool> {
+        self.copying.held()
     }
 
     /// Takes what nobody owns, up to a fair share, and gives back what is more than that. Nothing of it is in flight now.
@@ -66,8 +65,7 @@ impl Slots {
         self.shared = Some(Instant::now());
         let owned = self.own.len();
         self.take_share().await.context("the hash partitions of the outbox are lost")?;
-        let holds_first = self.own.contains(&0);
-        self.first.send_if_modified(|held| std::mem::replace(held, holds_first) != holds_first);
+        self.copying.take(&mut self.connection).await.context("the session is lost")?;
         if owned != self.own.len() {
             tracing::info!(service = self.service, slots = ?self.own, "this process relays these parts of the outbox");
             metrics::gauge!("booster_outbox_slots", "service" => self.service).set(self.own.len() as f64);
