@@ -65,3 +65,11 @@ pub mod ranking {
         tonic::include_proto!("booster.ranking.v1");
     }
 }
+
+/// `booster.reservation.v1`: what order expects of whoever holds tables.
+pub mod reservation {
+    /// Version 1.
+    pub mod v1 {
+        tonic::include_proto!("booster.reservation.v1");
+    }
+}
