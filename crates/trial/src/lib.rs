@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod orders;
 pub mod rush;
 pub mod bench;
 pub mod process;

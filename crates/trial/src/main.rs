@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
-use trial::rush;
+use trial::{orders, rush};
 
 /// The load was run and judged, and an invariant did not hold.
 const VIOLATED: u8 = 1;
@@ -23,35 +23,45 @@ const NOT_RUN: u8 = 2;
 enum Command {
     /// Everybody wants a coupon of the same deal at once. Ends with 0 (exact), 1 (violated), 2 (nothing can be said)
     Rush(Box<rush::Args>),
+    /// Many users order at once, and each order is followed to its end. Ends with 0 (exact), 1 (violated), 2 (nothing can be said)
+    Orders(Box<orders::Args>),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Command::Rush(args) = Command::parse();
-    let rushed = tokio::select! {
-        rushed = rush::run(&args) => rushed,
-        // What the rush has started goes with it: processes are killed and throwaway servers are stopped when dropped.
+    let command = Command::parse();
+    let judged = tokio::select! {
+        judged = run(&command) => judged,
+        // What a run has started goes with it: processes are killed and throwaway servers are stopped when dropped.
         interrupted = interruption() => Err(interrupted),
     };
-    match rushed {
-        Ok(report) => {
+    judged.unwrap_or_else(|why| {
+        eprintln!("trial: {why:#}");
+        NOT_RUN.into()
+    })
+}
+
+/// Prints the report, and says what it comes to.
+async fn run(command: &Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Rush(args) => {
+            let report = rush::run(args).await?;
             print!("{report}");
-            code(&report)
+            Ok(code(report.verdict.is_exact(), report.is_beside()))
         }
-        Err(why) => {
-            eprintln!("trial: {why:#}");
-            NOT_RUN.into()
+        Command::Orders(args) => {
+            let report = orders::run(args).await?;
+            print!("{report}");
+            Ok(code(report.verdict.is_exact(), report.is_beside()))
         }
     }
 }
 
-fn code(report: &rush::Report) -> ExitCode {
-    if !report.verdict.is_exact() {
-        VIOLATED.into()
-    } else if report.is_beside() {
-        NOT_RUN.into()
-    } else {
-        ExitCode::SUCCESS
+fn code(is_exact: bool, is_beside: bool) -> ExitCode {
+    match (is_exact, is_beside) {
+        (false, _) => VIOLATED.into(),
+        (true, true) => NOT_RUN.into(),
+        (true, false) => ExitCode::SUCCESS,
     }
 }
 

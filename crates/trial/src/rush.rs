@@ -2,7 +2,7 @@
 //! told is held against what is kept.
 
 mod args;
-mod kill;
+pub(crate) mod kill;
 mod crowd;
 mod arrival;
 mod call;
@@ -15,7 +15,7 @@ mod stored;
 mod journal;
 mod answer;
 mod connection;
-mod backoff;
+pub(crate) mod backoff;
 mod progress;
 
 use std::time::Duration;

@@ -7,16 +7,16 @@ use super::Args;
 
 /// The bounds of one call.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     /// Of one attempt.
-    pub(super) timeout: Duration,
+    pub(crate) timeout: Duration,
     retries: u32,
     patience: Duration,
 }
 
 /// Where one call stands.
 #[derive(Debug)]
-pub(super) struct Wait {
+pub(crate) struct Wait {
     patience: Patience,
     begun: Instant,
     attempt: u32,
@@ -29,23 +29,28 @@ const LONGEST: Duration = Duration::from_secs(1);
 
 impl Patience {
     pub(super) fn of(args: &Args) -> Self {
-        Self { timeout: args.timeout, retries: args.retries, patience: args.patience }
+        Self::new(args.timeout, args.retries, args.patience)
     }
 
-    pub(super) fn begin(self) -> Wait {
+    /// How long one attempt may take, how often it is repeated, and how long that goes on.
+    pub(crate) fn new(timeout: Duration, retries: u32, patience: Duration) -> Self {
+        Self { timeout, retries, patience }
+    }
+
+    pub(crate) fn begin(self) -> Wait {
         Wait { patience: self, begun: Instant::now(), attempt: 1 }
     }
 }
 
 impl Wait {
     /// The number of the attempt to make: 1, 2, 3, ...
-    pub(super) fn attempt(&self) -> u32 {
+    pub(crate) fn attempt(&self) -> u32 {
         self.attempt
     }
 
     /// How long to pause before the next attempt, or nothing when there is none. A hint of the server (`RetryInfo`) is
     /// the least; without one the pause is drawn from zero to a bound that doubles.
-    pub(super) fn next(&mut self, hint: Option<Duration>) -> Option<Duration> {
+    pub(crate) fn next(&mut self, hint: Option<Duration>) -> Option<Duration> {
         if self.attempt > self.patience.retries {
             return None;
         }

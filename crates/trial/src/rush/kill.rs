@@ -1,8 +1,8 @@
 //! A rush on a stage of its own, of which one part is killed again and again. What dies is started again at once, at the
 //! same address and on its own disk; the rush ends only with everything up, and `booster audit` has the last word.
 
-mod audit;
-mod stage;
+pub(crate) mod audit;
+pub(crate) mod stage;
 
 use std::fmt;
 use std::time::{Duration, Instant};

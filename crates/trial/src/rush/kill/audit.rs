@@ -6,9 +6,9 @@ use crate::rush::Violation;
 
 /// Its last line, and all that it found.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Audit {
-    pub(super) summary: String,
-    pub(super) violations: Vec<Violation>,
+pub(crate) struct Audit {
+    pub(crate) summary: String,
+    pub(crate) violations: Vec<Violation>,
 }
 
 /// How its lines begin.
@@ -17,7 +17,7 @@ const SUMMARY: &str = "audit ";
 
 impl Audit {
     /// An exit code other than 0 is always a violation, also where the audit could not say of what.
-    pub(super) fn read(output: &Output) -> Self {
+    pub(crate) fn read(output: &Output) -> Self {
         let said = String::from_utf8_lossy(&output.stdout);
         let told = |first: &str| said.lines().filter_map(|line| line.strip_prefix(first)).map(str::trim).collect();
         let found: Vec<&str> = told(VIOLATION);

@@ -81,7 +81,7 @@ impl Stage {
 }
 
 /// The executable: the one that was named, or the one beside this program, where cargo puts it.
-fn find(named: Option<&Path>) -> anyhow::Result<PathBuf> {
+pub(crate) fn find(named: Option<&Path>) -> anyhow::Result<PathBuf> {
     let path = match named {
         Some(path) => path.to_owned(),
         None => std::env::current_exe().context("this program does not know where it is")?.with_file_name("booster"),
