@@ -121,7 +121,11 @@ pub fn next(order: Order, event: Event, now: OffsetDateTime, patience: Patience)
         Event::Refused(step, cause) => turn.refused(step, cause),
         Event::Undone(step) => turn.undone(step),
         Event::Cancel if turn.order.state.is_cancellable() => turn.give_up(Reason::CancelledByUser),
-        Event::Advance(state) if state.is_sale() && turn.order.state.next().contains(&state) => turn.advance(state),
+        Event::Advance(state)
+            if turn.order.is_sale() && state.is_sale() && turn.order.state.next().contains(&state) =>
+        {
+            turn.advance(state);
+        }
         Event::Cancel | Event::Advance(_) => {}
         Event::Due => turn.due(),
     }
