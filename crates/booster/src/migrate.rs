@@ -19,7 +19,7 @@ static PROMOTION: Migrator = sqlx::migrate!("../../migrations/promotion");
 pub(crate) static SERVICES: &[Service] = &[Service {
     schema: Schema { service: promotion::SERVICE, bus: &BUS, own: &PROMOTION },
     libraries: promotion::LIBRARIES,
-    consumers: promotion::consumers,
+    consumers: || promotion::consumers(&promotion::errand::Desk::default()),
 }];
 
 pub(crate) struct Service {

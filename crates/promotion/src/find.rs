@@ -2,14 +2,15 @@
 
 mod list;
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use kit::error::Error;
-use kit::postgres::Pool;
+use kit::postgres::{Failure, Pool};
 
 pub use list::{Listed, Of, coupons, deals};
 
-use crate::coupon::{Coupon, State};
+use crate::coupon::{Coupon, State, parse_id};
 use crate::deal::{Course, Deal, DealId, Refusal, UserId};
 use crate::postgres::coupon as rows;
 use crate::postgres::deal::{self, Fate, Row, fate};
@@ -118,6 +119,30 @@ async fn standing_coupon(pool: &Pool, deals: &Deals, coupon: Coupon) -> Result<C
             Ok(last.at(kit::clock::now()))
         }
     }
+}
+
+/// The coupons that these orders have redeemed, by order, as it has arrived in PostgreSQL. An order that has none is missing.
+///
+/// # Errors
+/// PostgreSQL is away.
+pub async fn redeemed_by(pool: &Pool, order_ids: &[String]) -> Result<HashMap<String, Vec<String>>, Failure> {
+    let mut redeemed: HashMap<String, Vec<String>> = HashMap::new();
+    for (order_id, deal_id, rank) in rows::redeemed_by(pool, order_ids).await? {
+        redeemed.entry(order_id).or_default().push(format!("{deal_id}-{rank}"));
+    }
+    Ok(redeemed)
+}
+
+/// Those of these coupons whose deal is archived: nothing of them changes any more, and an order that is undone now keeps what is over.
+///
+/// # Errors
+/// PostgreSQL is away.
+pub async fn archived(pool: &Pool, coupon_ids: &[String]) -> Result<HashSet<String>, Failure> {
+    let deal = |coupon_id: &String| parse_id(coupon_id).ok().map(|(deal_id, _)| deal_id.to_string());
+    let deals: Vec<String> = coupon_ids.iter().filter_map(deal).collect();
+    let archived = crate::postgres::archive::of(pool, &deals).await?;
+    let is_archived = |coupon_id: &&String| deal(coupon_id).is_some_and(|deal_id| archived.contains(&deal_id));
+    Ok(coupon_ids.iter().filter(is_archived).cloned().collect())
 }
 
 /// What Redis says of a coupon, as a coupon.

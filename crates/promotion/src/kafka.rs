@@ -1,5 +1,7 @@
 //! Events: a journal entry becomes records of the topic, and a record becomes rows.
 
+mod orders;
+
 use bus::consumer::Effects;
 use bus::event::{Event, Unreadable};
 use bus::failed::Failed;
@@ -13,7 +15,9 @@ use proto::promotion::v1 as pb;
 use crate::coupon::{Coupon, Grant};
 use crate::deal::{DealId, OrderId, Terms, UserId};
 use crate::postgres::coupon::Change;
-use crate::record;
+use crate::{errand, record};
+
+pub use orders::{Orders, answered};
 
 const CLAIMED: &str = "booster.promotion.v1.CouponClaimed";
 const REDEEMED: &str = "booster.promotion.v1.CouponRedeemed";
@@ -134,6 +138,11 @@ impl Effects for Records {
         let changes = events.iter().map(|event| change(event)).collect::<Result<Vec<_>, _>>()?;
         record::coupons(tx, changes).await?;
         Ok(Told::nothing())
+    }
+
+    /// What orders are told is no business of the coupons. A type that nobody knows is, and is parked.
+    fn wants(&self, kind: &str) -> bool {
+        kind != errand::ANSWERED
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod deal;
 pub mod coupon;
 pub mod place;
+pub mod step;
 
 pub mod kafka;
 pub mod grpc;
@@ -11,6 +12,7 @@ pub mod count;
 pub mod schedule;
 pub mod claim;
 pub mod winners;
+pub mod errand;
 pub mod redeem;
 pub mod find;
 pub mod watch;
@@ -30,6 +32,7 @@ use kit::boot::{Process, Stage};
 use kit::config::Servers;
 use kit::redis::{Library, Listener, Redis};
 
+use crate::errand::Desk;
 use crate::redis::Deals;
 use crate::winners::Winners;
 
@@ -38,10 +41,18 @@ pub const SERVICE: &str = "promotion";
 /// Every library of functions that this service calls.
 pub const LIBRARIES: &[Library] = &[bus::redis::LIBRARY, redis::LIBRARY];
 
+/// The consumer of what orders ask for: its name in the inbox, and its group.
+pub const ORDERS: &str = "promotion.orders";
+/// The service whose topic it reads.
+const ORDER: &str = "order";
+
 /// What this service consumes, and what that does: [`run`] starts it, and `booster replay` takes a span of a topic through it again.
 #[must_use]
-pub fn consumers() -> Vec<Consumer> {
-    vec![Consumer::new(SERVICE, SERVICE, vec![bus::topic::name(SERVICE)], kafka::Records)]
+pub fn consumers(desk: &Desk) -> Vec<Consumer> {
+    vec![
+        Consumer::new(SERVICE, SERVICE, vec![bus::topic::name(SERVICE)], kafka::Records),
+        Consumer::new(ORDERS, SERVICE, vec![bus::topic::name(ORDER)], kafka::Orders(desk.clone())),
+    ]
 }
 
 /// Reaches its stores, starts its tasks and adds its service to the process. Ready when it returns. Answers what the executable serves
@@ -55,7 +66,7 @@ pub async fn run(servers: &Servers, process: &Process) -> anyhow::Result<Repair>
     process.readiness().waiting(SERVICE, "reaching the Redis Cluster");
     let redis = Redis::connect(servers, claim::LANES, LIBRARIES).await?;
 
-    let bell = Bell::default();
+    let (bell, desk) = (Bell::default(), Desk::default());
     let deals = Deals::new(redis.clone(), servers);
     let winners = Winners::start(process, &deals);
     let claims = claim::Claims::start(process, &deals, &pool, &bell, &winners);
@@ -65,7 +76,9 @@ pub async fn run(servers: &Servers, process: &Process) -> anyhow::Result<Repair>
     archive::spawn(process, &pool, &deals);
     count::spawn(process, &pool, &deals, &winners);
     bus::relay::journal::spawn(process, relay(servers, redis.clone(), pool.clone(), bell.clone())?);
-    for consumer in consumers() {
+    bus::relay::outbox::spawn(process, answers(servers, pool.clone(), &desk)?).await.context("the outbox")?;
+    errand::spawn(process, worker(&pool, &deals, &bell, &desk));
+    for consumer in consumers(&desk) {
         bus::consumer::spawn(process, servers, pool.clone(), consumer).context("Kafka consumer")?;
     }
     let last_pool = pool.clone();
@@ -77,7 +90,7 @@ pub async fn run(servers: &Servers, process: &Process) -> anyhow::Result<Repair>
         Ok(())
     });
 
-    let repair = consumers().into_iter().fold(Repair::new(SERVICE, pool.clone()), Repair::with);
+    let repair = consumers(&desk).into_iter().fold(Repair::new(SERVICE, pool.clone()), Repair::with);
     process.serve(grpc::server(grpc::Promotion { pool, deals, claims, winners, watches, bell }));
     process.readiness().ready(SERVICE);
     Ok(repair)
@@ -96,4 +109,20 @@ fn relay(servers: &Servers, redis: Redis, pool: kit::postgres::Pool, bell: Bell)
         bell,
         delivery_timeout: None,
     })
+}
+
+fn answers(servers: &Servers, pool: kit::postgres::Pool, desk: &Desk) -> anyhow::Result<bus::relay::outbox::Relay> {
+    Ok(bus::relay::outbox::Relay {
+        service: SERVICE,
+        servers: servers.clone(),
+        pool,
+        connection: kit::postgres::options(servers, SERVICE)?,
+        outbox: desk.outbox.clone(),
+        delivery_timeout: None,
+    })
+}
+
+fn worker(pool: &kit::postgres::Pool, deals: &Deals, bell: &Bell, desk: &Desk) -> errand::Worker {
+    let (pool, deals, bell, desk) = (pool.clone(), deals.clone(), bell.clone(), desk.clone());
+    errand::Worker { pool, deals, bell, desk, encode: kafka::answered }
 }

@@ -63,16 +63,25 @@ impl Stores<'_> {
     /// [`Refusal::CouponNotFound`], [`Refusal::CouponOtherOrder`], [`Refusal::Frozen`]; [`Error::Unavailable`] where it may or
     /// may not have happened.
     pub async fn restore(self, (deal_id, rank): Name, order: OrderId) -> Result<Coupon, Error<Refusal>> {
+        match self.take_back((deal_id.clone(), rank), order).await? {
+            Some(coupon) => Ok(coupon),
+            None => find::coupon(self.pool, self.deals, deal_id, rank).await,
+        }
+    }
+
+    /// The same for whoever does not need to know the coupon: nothing where no order has ever redeemed it, so that its holder would
+    /// have to be looked for.
+    ///
+    /// # Errors
+    /// Those of [`Stores::restore`].
+    pub async fn take_back(self, (deal_id, rank): Name, order: OrderId) -> Result<Option<Coupon>, Error<Refusal>> {
         let trace = kit::telemetry::traceparent().unwrap_or_default();
         let answer = self.deals.restore((&deal_id, rank), &order, &trace).await?;
         match find::known(self.pool, &deal_id, answer, Refusal::CouponNotFound).await? {
-            Some(Ok(Some((user, holding)))) => Ok(self.changed(deal_id, user, holding)),
-            Some(Ok(None)) => {
-                self.bell.ring(Tag::of(deal_id.as_str()));
-                find::coupon(self.pool, self.deals, deal_id, rank).await
-            }
+            Some(Ok(Some((user, holding)))) => Ok(Some(self.changed(deal_id, user, holding))),
+            Some(Ok(None)) => Ok(None),
             Some(Err(unfit)) => Err(refusal(unfit)),
-            None => self.archived(&deal_id, rank, None).await,
+            None => self.archived(&deal_id, rank, None).await.map(Some),
         }
     }
 

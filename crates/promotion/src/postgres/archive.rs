@@ -1,5 +1,7 @@
 //! Deals that leave Redis.
 
+use std::collections::HashSet;
+
 use kit::postgres::{Failure, Pool};
 use sqlx::types::Json;
 
@@ -82,4 +84,13 @@ pub async fn left(pool: &Pool, deal_id: &DealId) -> Result<(), Failure> {
     .execute(pool)
     .await?;
     Ok(())
+}
+
+/// Those of these deals that have left Redis.
+pub async fn of(pool: &Pool, deal_ids: &[String]) -> Result<HashSet<String>, Failure> {
+    let archived = sqlx::query_scalar!(
+        "SELECT deal_id FROM promotion.deal WHERE deal_id = ANY($1) AND archived_at IS NOT NULL",
+        deal_ids,
+    );
+    Ok(archived.fetch_all(pool).await?.into_iter().collect())
 }

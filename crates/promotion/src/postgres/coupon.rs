@@ -177,6 +177,18 @@ pub async fn of_holder(pool: &Pool, deal_id: &DealId, user_id: &UserId) -> Resul
     Ok(row.and_then(Row::into_coupon))
 }
 
+/// The coupons that these orders have redeemed: order, deal and rank.
+pub async fn redeemed_by(pool: &Pool, order_ids: &[String]) -> Result<Vec<(String, String, i64)>, Failure> {
+    let rows = sqlx::query!(
+        r#"SELECT order_id AS "order_id!", deal_id, rank FROM promotion.coupon
+           WHERE order_id = ANY($1) AND state = 'REDEEMED' ORDER BY order_id, deal_id, rank"#,
+        order_ids,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.order_id, row.deal_id, row.rank)).collect())
+}
+
 /// What an audit looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Audited {

@@ -22,7 +22,7 @@ impl Service {
     }
 
     /// Waits until nothing but a stub of the deal is in Redis.
-    async fn archived(&self, deal_id: &str) {
+    pub async fn archived(&self, deal_id: &str) {
         let deadline = Instant::now() + LEAVES;
         let servers = self.ground.servers();
         let (redis, tag) = (connect(&servers).await, Tag::of(deal_id));

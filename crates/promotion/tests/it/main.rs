@@ -12,6 +12,7 @@ mod change;
 mod claim;
 mod clock;
 mod create;
+mod errand;
 mod fence;
 mod give_back;
 mod late;

@@ -28,7 +28,7 @@ struct Flags {
 pub struct Service {
     pub ground: Ground,
     pub client: PromotionServiceClient<Channel>,
-    process: Process,
+    pub process: Process,
     running: JoinHandle<std::process::ExitCode>,
 }
 
@@ -191,7 +191,10 @@ pub fn field<T: std::fmt::Debug>(reply: Result<T, Status>) -> String {
 
 /// What `booster migrate` does besides the tables, which the template has.
 pub async fn prepare(servers: &Servers) {
-    bus::topic::make(servers, promotion::SERVICE).await.unwrap();
+    // Promotion reads the topic of the orders, too.
+    for service in [promotion::SERVICE, "order"] {
+        bus::topic::make(servers, service).await.unwrap();
+    }
     let redis = Redis::connect(servers, 1, promotion::LIBRARIES).await.unwrap();
     let pool = kit::postgres::connect(servers, promotion::SERVICE).await.unwrap();
     bus::stamp::stamp(&redis, &pool, &Keys::new(servers, promotion::SERVICE)).await.unwrap();
