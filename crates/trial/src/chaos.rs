@@ -12,6 +12,7 @@
 //! A server that announces addresses of its own (the nodes of a Redis Cluster, the brokers of Kafka) is asked there, past
 //! the proxy. PostgreSQL and our own gRPC services are reached by their URL alone: [`Proxy::in_front_of`] makes that URL.
 
+pub mod tripwire;
 mod connection;
 mod direction;
 mod place;

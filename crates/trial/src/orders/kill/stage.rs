@@ -1,14 +1,12 @@
 //! Where orders with kills take place: throwaway servers, the sandbox provider, every service as a process of its own, and nothing that
 //! was there before.
 
-use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use kit::config::Secret;
-use tokio::net::TcpStream;
 
 use super::{Victim, say};
 use crate::orders::doors::Addresses;
@@ -128,31 +126,29 @@ impl Provider {
         std::fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
         let name = format!("{NAME}-provider-{:08x}", rand::random::<u32>());
         let (log, output) = (directory.join(format!("{name}.jsonl")), directory.join(format!("{name}.log")));
-        let addr = free_addr()?;
         let file = std::fs::File::create(&output).with_context(|| output.display().to_string())?;
         let mut command = tokio::process::Command::new(booster);
-        command.arg("provider").args(["--provider-addr", &addr.to_string()]).arg("--provider-log").arg(&log);
+        // With port 0 it takes a free one, and says on a line of its own where it is.
+        command.args(["provider", "--addr", "127.0.0.1:0", "--log"]).arg(&log);
         for (told, _) in std::env::vars_os().filter(|(told, _)| told.to_string_lossy().starts_with("BOOSTER_")) {
             command.env_remove(told);
         }
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).kill_on_drop(true);
         let process = command.spawn().with_context(|| format!("cannot start {}", booster.display()))?;
-        let mut provider = Self { process, log, url: format!("http://{addr}") };
+        let mut provider = Self { process, log, url: String::new() };
         let begun = Instant::now();
-        while TcpStream::connect(addr).await.is_err() {
+        loop {
+            let said = std::fs::read_to_string(&output).unwrap_or_default();
+            if let Some(url) = said.lines().find(|line| line.starts_with("http://")) {
+                url.clone_into(&mut provider.url);
+                return Ok(provider);
+            }
             let ended = provider.process.try_wait()?;
             ensure!(ended.is_none(), "the sandbox provider has ended: {ended:?}; see {}", output.display());
             ensure!(begun.elapsed() < LISTENING, "the sandbox provider does not listen; see {}", output.display());
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        Ok(provider)
     }
-}
-
-/// A port on which nobody listens now.
-fn free_addr() -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).context("there is no free port")?;
-    Ok(listener.local_addr()?)
 }
 
 fn program(booster: &Path, env: &[(String, String)], command: &str) -> Program {

@@ -1,8 +1,12 @@
 //! A small run in which everything is as it must be, for tests that change one thing.
 
 use super::*;
-use crate::orders::kept;
+use crate::orders::answer::Outcome;
+use crate::orders::journal::Call;
+use crate::orders::kept::{self, Account, Coupon, Inside, Item, Line, Payment, Score};
 use crate::orders::scene::{self, Deal, Method, Prize, Purse, Then, User, When, Wish};
+use proto::order::v1::OrderState;
+use proto::payment::v1::PaymentState;
 use std::collections::BTreeSet;
 
 /// On which everything was sold.
