@@ -34,7 +34,7 @@ pub(super) fn account(account: &AuditedAccount, report: &mut Report) {
     if let Some(nth) = account.stray_nth {
         found.push(format!("{user_id}: entry {nth} is for an order that does not know of it (I8)"));
     }
-    if account.balance.is_some() && *lots > balance {
+    if account.balance.is_some() && *lots > balance.max(0) {
         found.push(format!("{user_id}: {lots} points are to expire, and the balance is {balance} (I6)"));
     }
     if account.balance.is_some() && account.next_expiry != account.first_lot {

@@ -72,7 +72,7 @@ pub async fn orders(pool: &Pool, after: &str, limit: i64) -> Result<Vec<AuditedO
     let rows = sqlx::query_as!(
         AuditedOrder,
         r#"SELECT mine.order_id, taken, refunded, undone, taken_nth IS NOT NULL AS "names_taken!",
-             refunded_nth IS NOT NULL AS "names_refunded!", -out.amount AS deducted, back.amount AS given_back
+             refunded_nth IS NOT NULL AS "names_refunded!", -out.amount AS "deducted?", back.amount AS "given_back?"
            FROM point.order_use AS mine
            LEFT JOIN point.entry AS out ON out.user_id = mine.user_id AND out.nth = taken_nth
              AND out.kind = 'DEDUCT' AND out.order_id = mine.order_id
