@@ -3,6 +3,7 @@
 pub mod orders;
 pub mod rush;
 pub mod bench;
+pub mod provider;
 pub mod process;
 pub mod chaos;
 pub mod servers;

@@ -2,8 +2,6 @@
 //! was there before.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use kit::config::Secret;
@@ -11,6 +9,7 @@ use kit::config::Secret;
 use super::{Victim, say};
 use crate::orders::doors::Addresses;
 use crate::process::{Child, Program};
+use crate::provider::Provider;
 use crate::rush::kill::stage::find;
 use crate::servers::Private;
 
@@ -27,20 +26,10 @@ pub(super) struct Stage {
     servers: Private,
 }
 
-/// The sandbox provider. Killed when dropped.
-struct Provider {
-    process: tokio::process::Child,
-    log: PathBuf,
-    url: String,
-}
-
 /// Processes of order, so that one always answers.
 const ORDERS: usize = 2;
 /// In the names of folders and logs below `target/trial`.
 const NAME: &str = "orders";
-/// How long the provider may take until it listens, and how often it is looked at meanwhile.
-const LISTENING: Duration = Duration::from_secs(20);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 impl Stage {
     /// Starts everything, and tells of it: it takes some twenty seconds.
@@ -50,8 +39,8 @@ impl Stage {
         let servers = tokio::task::spawn_blocking(start).await.context("the servers cannot be started")??;
         let mut env = servers.env();
         say("starting the sandbox provider");
-        let provider = Provider::start(&booster).await?;
-        env.push(("BOOSTER_PAYMENT_PROVIDER_URL".to_owned(), provider.url.clone()));
+        let provider = Provider::try_start(NAME, &booster).await?;
+        env.push(("BOOSTER_PAYMENT_PROVIDER_URL".to_owned(), provider.url().to_owned()));
         say("booster migrate");
         let migrated = program(&booster, &env, "migrate").run().await?;
         ensure!(migrated.status.success(), "booster migrate: {}", String::from_utf8_lossy(&migrated.stderr));
@@ -82,7 +71,7 @@ impl Stage {
     }
 
     pub(super) fn provider_log(&self) -> PathBuf {
-        self.provider.log.clone()
+        self.provider.log().to_owned()
     }
 
     pub(super) fn booster(&self) -> PathBuf {
@@ -114,40 +103,7 @@ impl Stage {
     pub(super) fn check(&mut self) -> anyhow::Result<()> {
         let others = [&mut self.promotion, &mut self.ranking, &mut self.point, &mut self.payment];
         self.order.iter_mut().chain(others).try_for_each(Child::check)?;
-        let ended = self.provider.process.try_wait()?;
-        ensure!(ended.is_none(), "the sandbox provider has ended: {ended:?}");
-        Ok(())
-    }
-}
-
-impl Provider {
-    async fn start(booster: &Path) -> anyhow::Result<Self> {
-        let directory = crate::ground::root().join("target/trial");
-        std::fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
-        let name = format!("{NAME}-provider-{:08x}", rand::random::<u32>());
-        let (log, output) = (directory.join(format!("{name}.jsonl")), directory.join(format!("{name}.log")));
-        let file = std::fs::File::create(&output).with_context(|| output.display().to_string())?;
-        let mut command = tokio::process::Command::new(booster);
-        // With port 0 it takes a free one, and says on a line of its own where it is.
-        command.args(["provider", "--addr", "127.0.0.1:0", "--log"]).arg(&log);
-        for (told, _) in std::env::vars_os().filter(|(told, _)| told.to_string_lossy().starts_with("BOOSTER_")) {
-            command.env_remove(told);
-        }
-        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).kill_on_drop(true);
-        let process = command.spawn().with_context(|| format!("cannot start {}", booster.display()))?;
-        let mut provider = Self { process, log, url: String::new() };
-        let begun = Instant::now();
-        loop {
-            let said = std::fs::read_to_string(&output).unwrap_or_default();
-            if let Some(url) = said.lines().find(|line| line.starts_with("http://")) {
-                url.clone_into(&mut provider.url);
-                return Ok(provider);
-            }
-            let ended = provider.process.try_wait()?;
-            ensure!(ended.is_none(), "the sandbox provider has ended: {ended:?}; see {}", output.display());
-            ensure!(begun.elapsed() < LISTENING, "the sandbox provider does not listen; see {}", output.display());
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
+        self.provider.check()
     }
 }
 
