@@ -17,7 +17,6 @@ CREATE TABLE payment.payment (
   version bigint NOT NULL DEFAULT 1 CHECK (version >= 1),
   -- What the order wants: once it is UNDO, it is UNDO for ever.
   wanted text NOT NULL CHECK (wanted IN ('CHARGE', 'UNDO')),
-  wanted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   -- What the order was told when it asked for the charge: the same for ever.
   answer text CHECK (answer IN ('DONE', 'PAYMENT_DECLINED', 'ORDER_UNDONE')),
   -- What the order has asked, and has not been answered yet.
@@ -25,23 +24,34 @@ CREATE TABLE payment.payment (
   owes_undo boolean NOT NULL,
   -- Calls in a row that have brought no answer, of what is wanted now.
   attempts integer NOT NULL DEFAULT 0,
-  -- When the provider may be asked next; while it is asked, until when nobody else asks. Nothing where all is settled.
-  due_at timestamptz DEFAULT clock_timestamp(),
   created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   CONSTRAINT payment_refunded CHECK (refunded = CASE state WHEN 'REFUNDED' THEN amount ELSE 0 END),
   CONSTRAINT payment_reference CHECK ((provider_reference IS NOT NULL) = (state IN ('CHARGED', 'REFUNDED'))),
   CONSTRAINT payment_undone CHECK (wanted = 'UNDO' OR state NOT IN ('VOIDED', 'REFUNDED')),
-  CONSTRAINT payment_settled CHECK
-    ((due_at IS NULL) = (state IN ('DECLINED', 'VOIDED', 'REFUNDED') OR (state = 'CHARGED' AND wanted = 'CHARGE'))),
-  CONSTRAINT payment_answered CHECK (due_at IS NOT NULL OR (answer IS NOT NULL AND NOT owes_do AND NOT owes_undo))
+  CONSTRAINT payment_answered CHECK (
+    (state = 'PENDING' OR (state = 'CHARGED' AND wanted = 'UNDO')) OR (answer IS NOT NULL AND NOT owes_do AND NOT owes_undo))
 ) WITH (
-  -- Every payment leaves two dead rows in the indexes of what is due, which each look for others passes.
-  autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000
+  -- A payment is changed once or twice, soon after it was written, and never in a column of an index: there is room for that beside it,
+  -- so that no index learns of it.
+  fillfactor = 75
 );
 CREATE INDEX payment_of_user ON payment.payment (user_id, payment_id);
--- What is to be settled; undos have an index of their own, because they come first.
-CREATE INDEX payment_due_charge ON payment.payment (due_at) WHERE due_at IS NOT NULL AND wanted = 'CHARGE';
-CREATE INDEX payment_due_undo ON payment.payment (due_at) WHERE due_at IS NOT NULL AND wanted = 'UNDO';
+
+-- What is to be settled: PENDING, or CHARGED and to be undone. It stands apart because it changes often, and goes when it is done.
+CREATE TABLE payment.due (
+  order_id text PRIMARY KEY,
+  -- Undos come first.
+  undo boolean NOT NULL,
+  -- Since when that is wanted.
+  wanted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  -- When the provider may be asked next; while it is asked, until when nobody else asks.
+  due_at timestamptz NOT NULL DEFAULT clock_timestamp()
+) WITH (
+  -- What was taken or is done leaves dead entries in the indexes, which each look passes until they are vacuumed.
+  autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000
+);
+CREATE INDEX due_charge ON payment.due (due_at) WHERE NOT undo;
+CREATE INDEX due_undo ON payment.due (due_at) WHERE undo;
 
 -- What must never happen, whoever writes: what a payment is changes, what is known is forgotten, what is undone is wanted again.
 CREATE FUNCTION payment.hold() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -17,6 +17,8 @@ use crate::provider::words::{Answer, Charge, State};
 
 /// The longest answer of the provider, in bytes.
 const ANSWER_LONGEST: usize = 16 * 1024;
+/// The longest name of a charge that is taken, in bytes.
+const REFERENCE_LONGEST: usize = 200;
 /// How long an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -65,8 +67,8 @@ impl Till {
 
     /// Makes one call.
     pub async fn call(&self, call: &Call) -> Heard {
-        let (request, begun) = (self.request(call), Instant::now());
-        let heard = match self.breaker.call(async move { answer(request.send().await).await }).await {
+        let (request, key, begun) = (self.request(call), call.order_id.to_string(), Instant::now());
+        let heard = match self.breaker.call(async move { answer(&key, request.send().await).await }).await {
             Some(Ok(heard)) => heard,
             Some(Err(Away(why))) => Heard::Nothing(why),
             None => Heard::NotNow,
@@ -95,7 +97,7 @@ impl Till {
 }
 
 /// Reads an answer. One that the provider gives although it cannot do what it was told is none, and does not mean that it is away.
-async fn answer(sent: Result<Response, reqwest::Error>) -> Result<Heard, Away> {
+async fn answer(key: &str, sent: Result<Response, reqwest::Error>) -> Result<Heard, Away> {
     let mut response = sent.map_err(|error| away(&error))?;
     let status = response.status();
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
@@ -113,20 +115,24 @@ async fn answer(sent: Result<Response, reqwest::Error>) -> Result<Heard, Away> {
         return Ok(Heard::Nothing(format!("it answers {status}: {said}")));
     }
     Ok(match serde_json::from_slice::<Answer>(&body) {
-        Ok(answer) => heard(answer),
+        Ok(answer) if answer.key == key => heard(answer),
+        Ok(_) => Heard::Nothing("it answers about another key".to_owned()),
         Err(error) => Heard::Nothing(format!("its answer cannot be read: {error}")),
     })
 }
 
 /// What an answer says for good. That it knows nothing of a key says nothing: a call with it may still be on its way.
 fn heard(answer: Answer) -> Heard {
-    match (answer.state, answer.reference) {
+    let sound = |name: &String| {
+        (1..=REFERENCE_LONGEST).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    match (answer.state, answer.reference.filter(sound)) {
         (State::Charged, Some(reference)) => Heard::Said(Said::Charged(reference)),
         (State::Refunded, Some(reference)) => Heard::Said(Said::Refunded(reference)),
         (State::Declined, _) => Heard::Said(Said::Declined),
         (State::Voided, _) => Heard::Said(Said::Voided),
         (State::Charged | State::Refunded, None) => {
-            Heard::Nothing("it has charged, and does not say as what".to_owned())
+            Heard::Nothing("it has charged, and gives no name that could be kept".to_owned())
         }
         (State::Unknown, _) => Heard::Nothing("it does not know the key".to_owned()),
     }

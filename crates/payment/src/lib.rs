@@ -38,6 +38,7 @@ const ORDER: &str = "order";
 /// What payment is told.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Payment")]
+#[group(id = "payment")]
 pub struct Config {
     /// Where the payment provider is
     #[arg(long, env = "BOOSTER_PAYMENT_PROVIDER_URL", default_value = "http://127.0.0.1:8090", value_name = "URL")]

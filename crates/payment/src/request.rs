@@ -7,7 +7,7 @@ use bus::failed::Failed;
 use kit::postgres::Tx;
 
 use crate::payment::{Asked, OrderId, Told};
-use crate::postgres::payment as rows;
+use crate::postgres::{due, payment as rows};
 
 /// Takes requests, in their order, in the transaction of the inbox. What can be told at once.
 ///
@@ -18,7 +18,11 @@ pub async fn take(tx: &mut Tx, asked: &[Asked]) -> Result<Vec<Told>, Failed> {
     for one in asked {
         first.entry(&one.order_id).or_insert(one);
     }
-    let mut begun = rows::begin(tx, &first.into_values().collect::<Vec<_>>()).await?;
+    let mut begun = rows::begin(tx, &first.values().copied().collect::<Vec<_>>()).await?;
+    if !begun.is_empty() {
+        first.retain(|order_id, _| begun.contains(*order_id));
+        due::begin(tx, &first.into_values().collect::<Vec<_>>()).await?;
+    }
     // The request that has begun a payment is written down with it.
     let others: Vec<&Asked> = asked.iter().filter(|one| !begun.remove(&one.order_id)).collect();
     if others.is_empty() {
@@ -35,6 +39,8 @@ pub async fn take(tx: &mut Tx, asked: &[Asked]) -> Result<Vec<Told>, Failed> {
         }
         told.extend(case.ask(one.kind));
     }
-    rows::save(tx, &cases.values().collect::<Vec<_>>()).await?;
+    let cases: Vec<_> = cases.values().collect();
+    rows::save(tx, &cases).await?;
+    due::save(tx, &cases).await?;
     Ok(told)
 }

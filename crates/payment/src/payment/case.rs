@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use kit::money::Money;
-use time::OffsetDateTime;
 
 use super::{Asked, Kind, OrderId, Payment, Reply, Said, State};
 
@@ -31,8 +30,8 @@ pub struct Case {
 pub enum Due {
     /// Never again: all is settled.
     Settled,
-    /// As PostgreSQL has it.
-    At(OffsetDateTime),
+    /// As it was.
+    Kept,
     /// So long after it was written down.
     In(Duration),
 }

@@ -36,9 +36,9 @@ pub struct Counted {
 pub async fn count(pool: &Pool) -> Result<Counted, Failure> {
     Ok(sqlx::query_as!(
         Counted,
-        r#"SELECT count(*) AS "payments!", count(*) FILTER (WHERE due_at IS NOT NULL) AS "unsettled!",
+        r#"SELECT (SELECT count(*) FROM payment.payment) AS "payments!", count(*) AS "unsettled!",
              count(*) FILTER (WHERE due_at < clock_timestamp() - interval '1 minute') AS "overdue!"
-           FROM payment.payment"#
+           FROM payment.due"#
     )
     .fetch_one(pool)
     .await?)
@@ -48,7 +48,7 @@ pub async fn count(pool: &Pool) -> Result<Counted, Failure> {
 /// trust that they are there.
 pub async fn contradictions(pool: &Pool, limit: i64) -> Result<Vec<String>, Failure> {
     Ok(sqlx::query_scalar!(
-        r#"SELECT format('order %s: %s', order_id, what) AS "what!" FROM payment.payment CROSS JOIN LATERAL (VALUES
+        r#"SELECT format('order %s: %s', order_id, what) AS "what!" FROM payment.payment LEFT JOIN payment.due USING (order_id) CROSS JOIN LATERAL (VALUES
              (amount <= 0, format('its payment of %s is not above zero', amount)),
              (refunded <> CASE state WHEN 'REFUNDED' THEN amount ELSE 0 END,
                format('it is %s, and %s of %s are refunded (I7)', state, refunded, amount)),
@@ -57,6 +57,8 @@ pub async fn contradictions(pool: &Pool, limit: i64) -> Result<Vec<String>, Fail
              (wanted = 'UNDO' AND state = 'CHARGED' AND due_at IS NULL, 'it is to be undone, is CHARGED, and nobody refunds it (I8)'),
              (state = 'PENDING' AND due_at IS NULL, 'it is PENDING, and nobody settles it (I8)'),
              (wanted = 'CHARGE' AND state IN ('VOIDED', 'REFUNDED'), format('it is %s, and nobody wanted that (I7)', state)),
+             (due_at IS NOT NULL AND (state IN ('DECLINED', 'VOIDED', 'REFUNDED') OR (state = 'CHARGED' AND wanted = 'CHARGE')),
+               format('it is %s, and somebody would still settle it', state)),
              (due_at IS NULL AND (owes_do OR owes_undo), format('it is %s, and the order was never answered (I8)', state)),
              (answer = 'DONE' AND state NOT IN ('CHARGED', 'REFUNDED'), format('the order was told that it is charged, and it is %s (I7)', state)),
              (answer <> 'DONE' AND state = 'CHARGED' AND due_at IS NULL, 'the order was told that it is not charged, and it is (I7)')
@@ -72,8 +74,9 @@ pub async fn contradictions(pool: &Pool, limit: i64) -> Result<Vec<String>, Fail
 pub async fn page(pool: &Pool, after: &str, limit: i64) -> Result<Vec<Audited>, Failure> {
     Ok(sqlx::query_as!(
         Audited,
-        r#"SELECT order_id, state, amount, currency, refunded, provider_reference, due_at IS NULL AS "settled!"
-           FROM payment.payment WHERE order_id > $1 ORDER BY order_id LIMIT $2"#,
+        r#"SELECT order_id AS "order_id!", state AS "state!", amount AS "amount!", currency AS "currency!", refunded AS "refunded!",
+             provider_reference AS "provider_reference?", due_at IS NULL AS "settled!"
+           FROM payment.payment LEFT JOIN payment.due USING (order_id) WHERE order_id > $1 ORDER BY order_id LIMIT $2"#,
         after,
         limit,
     )
@@ -85,8 +88,9 @@ pub async fn page(pool: &Pool, after: &str, limit: i64) -> Result<Vec<Audited>, 
 pub async fn of_orders(pool: &Pool, order_ids: &[String]) -> Result<Vec<Audited>, Failure> {
     Ok(sqlx::query_as!(
         Audited,
-        r#"SELECT order_id, state, amount, currency, refunded, provider_reference, due_at IS NULL AS "settled!"
-           FROM payment.payment WHERE order_id = ANY($1)"#,
+        r#"SELECT order_id AS "order_id!", state AS "state!", amount AS "amount!", currency AS "currency!", refunded AS "refunded!",
+             provider_reference AS "provider_reference?", due_at IS NULL AS "settled!"
+           FROM payment.payment LEFT JOIN payment.due USING (order_id) WHERE order_id = ANY($1)"#,
         order_ids,
     )
     .fetch_all(pool)

@@ -1,13 +1,13 @@
 //! What is to be settled: taken by whoever settles it, and counted.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use kit::money::Money;
-use kit::postgres::{Failure, Pool};
+use kit::postgres::{Failure, Pool, Tx};
 use time::OffsetDateTime;
 
-use super::payment::milliseconds;
-use crate::payment::{Call, Command, Kind, OrderId, State};
+use crate::payment::{Asked, Call, Case, Command, Due, Kind, OrderId, State};
 
 /// A payment that is due, taken by whoever makes the call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,20 +31,84 @@ pub struct Waiting {
     pub oldest_seconds: f64,
 }
 
+/// These are to be settled from now on.
+pub async fn begin(tx: &mut Tx, asked: &[&Asked]) -> Result<(), Failure> {
+    let orders: Vec<&str> = asked.iter().map(|asked| asked.order_id.as_str()).collect();
+    let undo: Vec<bool> = asked.iter().map(|asked| asked.kind == Kind::Undo).collect();
+    sqlx::query!(
+        "INSERT INTO payment.due (order_id, undo) SELECT * FROM UNNEST($1::text[], $2::boolean[])",
+        &orders as &[&str],
+        &undo,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Writes down when these are due, if they are due otherwise than before; the transaction has locked them.
+pub async fn save(tx: &mut Tx, cases: &[&Case]) -> Result<(), Failure> {
+    let (mut settled, mut orders, mut undo, mut pauses) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for case in cases {
+        let order_id = case.payment.order_id.as_str();
+        match case.due {
+            Due::Kept => {}
+            Due::Settled => settled.push(order_id),
+            Due::In(pause) => {
+                orders.push(order_id);
+                undo.push(case.wanted == Kind::Undo);
+                pauses.push(milliseconds(pause));
+            }
+        }
+    }
+    if !settled.is_empty() {
+        sqlx::query!("DELETE FROM payment.due WHERE order_id = ANY($1)", &settled as &[&str])
+            .execute(&mut **tx)
+            .await?;
+    }
+    if !orders.is_empty() {
+        sqlx::query!(
+            "INSERT INTO payment.due (order_id, undo, due_at)
+             SELECT order_id, undo, clock_timestamp() + pause * interval '1 millisecond'
+             FROM UNNEST($1::text[], $2::boolean[], $3::bigint[]) AS t (order_id, undo, pause) ORDER BY order_id
+             ON CONFLICT (order_id) DO UPDATE SET undo = excluded.undo, due_at = excluded.due_at,
+               wanted_at = CASE WHEN due.undo = excluded.undo THEN due.wanted_at ELSE excluded.wanted_at END",
+            &orders as &[&str],
+            &undo,
+            &pauses,
+        )
+        .execute(&mut **tx)
+        .await?;
+    }
+    Ok(())
+}
+
+/// When the payments of these orders are due, where they are to be settled.
+pub async fn of_orders(tx: &mut Tx, orders: &[&OrderId]) -> Result<HashMap<OrderId, OffsetDateTime>, Failure> {
+    let orders: Vec<&str> = orders.iter().map(|order_id| order_id.as_str()).collect();
+    let rows = sqlx::query!("SELECT order_id, due_at FROM payment.due WHERE order_id = ANY($1)", &orders as &[&str])
+        .fetch_all(&mut **tx)
+        .await?;
+    Ok(rows.into_iter().filter_map(|row| Some((OrderId::parse(&row.order_id).ok()?, row.due_at))).collect())
+}
+
 /// Takes payments that are due, at most so many, undos first: nobody else takes them for as long as `lease`. What others are taking is
 /// passed over. Rows are updated where they stand (`ctid`), so that no plan ever reads the whole table.
 pub async fn take(pool: &Pool, limit: i64, lease: Duration) -> Result<Vec<Taken>, Failure> {
     let rows = sqlx::query!(
-        r#"WITH undo AS (
-             SELECT ctid FROM payment.payment WHERE due_at <= now() AND wanted = 'UNDO'
+        r#"WITH undos AS (
+             SELECT ctid FROM payment.due WHERE due_at <= now() AND undo
              ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
-           ), charge AS (
-             SELECT ctid FROM payment.payment WHERE due_at <= now() AND wanted = 'CHARGE'
-             ORDER BY due_at LIMIT $1 - (SELECT count(*) FROM undo) FOR UPDATE SKIP LOCKED
+           ), charges AS (
+             SELECT ctid FROM payment.due WHERE due_at <= now() AND NOT undo
+             ORDER BY due_at LIMIT $1 - (SELECT count(*) FROM undos) FOR UPDATE SKIP LOCKED
+           ), taken AS (
+             UPDATE payment.due SET due_at = clock_timestamp() + $2::bigint * interval '1 millisecond'
+             WHERE ctid = ANY(ARRAY(SELECT ctid FROM undos UNION ALL SELECT ctid FROM charges))
+             RETURNING order_id, due_at
            )
-           UPDATE payment.payment SET due_at = clock_timestamp() + $2::bigint * interval '1 millisecond'
-           WHERE ctid = ANY(ARRAY(SELECT ctid FROM undo UNION ALL SELECT ctid FROM charge))
-           RETURNING order_id, amount, currency, method, state, wanted, attempts, due_at AS "due_at!""#,
+           SELECT order_id AS "order_id!", amount AS "amount!", currency AS "currency!", method AS "method!", state AS "state!",
+             wanted AS "wanted!", attempts AS "attempts!", due_at AS "due_at!"
+           FROM taken JOIN payment.payment USING (order_id)"#,
         limit,
         milliseconds(lease),
     )
@@ -69,14 +133,20 @@ pub async fn take(pool: &Pool, limit: i64, lease: Duration) -> Result<Vec<Taken>
 /// What waits to be settled, for each thing that is wanted.
 pub async fn waiting(pool: &Pool) -> Result<Vec<Waiting>, Failure> {
     let rows = sqlx::query!(
-        r#"SELECT wanted, count(*) AS "payments!",
+        r#"SELECT undo, count(*) AS "payments!",
              extract(epoch FROM clock_timestamp() - min(wanted_at))::float8 AS "oldest_seconds!"
-           FROM payment.payment WHERE due_at IS NOT NULL AND wanted IN ('CHARGE', 'UNDO') GROUP BY wanted"#
+           FROM payment.due GROUP BY undo"#
     )
     .fetch_all(pool)
     .await?;
-    let waiting = |wanted: &str, payments, oldest_seconds| {
-        Some(Waiting { wanted: Kind::parse(wanted)?, payments, oldest_seconds })
+    let waiting = |undo, payments, oldest_seconds| {
+        let wanted = if undo { Kind::Undo } else { Kind::Do };
+        Waiting { wanted, payments, oldest_seconds }
     };
-    Ok(rows.iter().filter_map(|row| waiting(&row.wanted, row.payments, row.oldest_seconds)).collect())
+    Ok(rows.iter().map(|row| waiting(row.undo, row.payments, row.oldest_seconds)).collect())
+}
+
+/// Whole milliseconds.
+fn milliseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }

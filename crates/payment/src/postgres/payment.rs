@@ -1,7 +1,6 @@
 //! Payments: written down, locked, changed.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
 use kit::money::Money;
 use kit::postgres::{Failure, Pool, Tx};
@@ -40,8 +39,8 @@ impl Columns {
     }
 }
 
-/// Writes payments down that are asked for the first time, each to be settled from now on. Which those are; of the others nothing is
-/// changed. Each order is asked for once at most.
+/// Writes payments down that are asked for the first time, each to be settled from now on ([`due::begin`](super::due::begin)). Which
+/// those are; of the others nothing is changed. Each order is asked for once at most.
 pub async fn begin(tx: &mut Tx, asked: &[&Asked]) -> Result<HashSet<OrderId>, Failure> {
     // In the order of the orders: two who begin the same payments do not wait for each other in a circle.
     let mut asked = asked.to_vec();
@@ -73,12 +72,12 @@ pub async fn begin(tx: &mut Tx, asked: &[&Asked]) -> Result<HashSet<OrderId>, Fa
     Ok(begun.iter().filter_map(|order_id| OrderId::parse(order_id).ok()).collect())
 }
 
-/// Locks the payments of these orders until the transaction ends, in the order of the orders.
+/// Locks the payments of these orders until the transaction ends, in the order of the orders. They are due as they are.
 pub async fn lock(tx: &mut Tx, orders: &[&OrderId]) -> Result<HashMap<OrderId, Case>, Failure> {
     let orders: Vec<&str> = orders.iter().map(|order_id| order_id.as_str()).collect();
     let rows = sqlx::query!(
         "SELECT payment_id, order_id, user_id, amount, currency, method, state, provider_reference, version, created_at, wanted, answer,
-           owes_do, owes_undo, attempts, due_at
+           owes_do, owes_undo, attempts
          FROM payment.payment WHERE order_id = ANY($1) ORDER BY order_id FOR UPDATE",
         &orders as &[&str],
     )
@@ -105,7 +104,7 @@ pub async fn lock(tx: &mut Tx, orders: &[&OrderId]) -> Result<HashMap<OrderId, C
             owes_do: row.owes_do,
             owes_undo: row.owes_undo,
             attempts: row.attempts,
-            due: row.due_at.map_or(Due::Settled, Due::At),
+            due: Due::Kept,
             payment,
         };
         cases.insert(case.payment.order_id.clone(), case);
@@ -113,7 +112,7 @@ pub async fn lock(tx: &mut Tx, orders: &[&OrderId]) -> Result<HashMap<OrderId, C
     Ok(cases)
 }
 
-/// Writes down how these stand; the transaction has locked them.
+/// Writes down how these stand, but not when they are due ([`due::save`](super::due::save)); the transaction has locked them.
 pub async fn save(tx: &mut Tx, cases: &[&Case]) -> Result<(), Failure> {
     let orders: Vec<&str> = cases.iter().map(|case| case.payment.order_id.as_str()).collect();
     let states: Vec<&str> = cases.iter().map(|case| case.payment.state.as_str()).collect();
@@ -125,16 +124,12 @@ pub async fn save(tx: &mut Tx, cases: &[&Case]) -> Result<(), Failure> {
     let owes_do: Vec<bool> = cases.iter().map(|case| case.owes_do).collect();
     let owes_undo: Vec<bool> = cases.iter().map(|case| case.owes_undo).collect();
     let attempts: Vec<i32> = cases.iter().map(|case| case.attempts).collect();
-    let (due_at, due_in): (Vec<Option<OffsetDateTime>>, Vec<Option<i64>>) =
-        cases.iter().map(|case| due(case.due)).unzip();
     sqlx::query!(
         "UPDATE payment.payment SET state = t.state, refunded = t.refunded, provider_reference = t.reference, version = t.version,
-           wanted = t.wanted, wanted_at = CASE WHEN payment.wanted = t.wanted THEN wanted_at ELSE clock_timestamp() END,
-           answer = t.answer, owes_do = t.owes_do, owes_undo = t.owes_undo, attempts = t.attempts,
-           due_at = coalesce(t.due_at, clock_timestamp() + t.due_in * interval '1 millisecond')
+           wanted = t.wanted, answer = t.answer, owes_do = t.owes_do, owes_undo = t.owes_undo, attempts = t.attempts
          FROM UNNEST($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::boolean[],
-           $9::boolean[], $10::integer[], $11::timestamptz[], $12::bigint[])
-           AS t (order_id, state, refunded, reference, version, wanted, answer, owes_do, owes_undo, attempts, due_at, due_in)
+           $9::boolean[], $10::integer[])
+           AS t (order_id, state, refunded, reference, version, wanted, answer, owes_do, owes_undo, attempts)
          WHERE payment.order_id = t.order_id",
         &orders as &[&str],
         &states as &[&str],
@@ -146,26 +141,10 @@ pub async fn save(tx: &mut Tx, cases: &[&Case]) -> Result<(), Failure> {
         &owes_do,
         &owes_undo,
         &attempts,
-        &due_at as &[Option<OffsetDateTime>],
-        &due_in as &[Option<i64>],
     )
     .execute(&mut **tx)
     .await?;
     Ok(())
-}
-
-/// An instant, or milliseconds from now; neither where all is settled.
-fn due(due: Due) -> (Option<OffsetDateTime>, Option<i64>) {
-    match due {
-        Due::Settled => (None, None),
-        Due::At(at) => (Some(at), None),
-        Due::In(pause) => (None, Some(milliseconds(pause))),
-    }
-}
-
-/// Whole milliseconds.
-pub(super) fn milliseconds(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The payment of this name.

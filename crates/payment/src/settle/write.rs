@@ -1,6 +1,6 @@
 //! Writing down what came of calls: all that has come back while the last transaction was under way, in one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{ALARM_EVERY, Back, Settler, about, pause};
 use crate::http::OPEN_FOR;
 use crate::payment::{Case, Due, Heard, Kind, OrderId, Refusal, State, Told};
-use crate::postgres::payment as rows;
+use crate::postgres::{due, payment as rows};
 
 /// Payments in one transaction, at most.
 const BATCH: usize = 256;
@@ -82,13 +82,19 @@ async fn write_once(settler: &Settler, batch: &[Back]) -> Result<(), Failed> {
     let mut change = begun.map_err(|error: Error<Refusal>| Failed::Away(error.chain()))?;
     let orders: BTreeSet<&OrderId> = batch.iter().map(|back| &back.order_id).collect();
     let mut cases = rows::lock(&mut change, &orders.into_iter().collect::<Vec<_>>()).await?;
+    // An answer counts whenever it comes; that there was none counts only if nothing has happened since the payment was taken.
+    let unheard = batch.iter().filter(|back| !matches!(back.heard, Heard::Said(_))).map(|back| &back.order_id);
+    let unheard: Vec<&OrderId> = unheard.collect();
+    let leases = if unheard.is_empty() { HashMap::new() } else { due::of_orders(&mut change, &unheard).await? };
     let (mut told, mut notes) = (Vec::new(), Notes::default());
     for back in batch {
         let Some(case) = cases.get_mut(&back.order_id) else { continue };
-        told.extend(note(settler, case, back, &mut notes));
+        let is_as_taken = case.due == Due::Kept && leases.get(&back.order_id) == Some(&back.lease);
+        told.extend(note(settler, case, (&back.heard, is_as_taken), &mut notes));
     }
     let cases: Vec<&Case> = cases.values().collect();
     rows::save(&mut change, &cases).await?;
+    due::save(&mut change, &cases).await?;
     change.commit(&(settler.events)(&told)).await?;
     if cases.iter().any(|case| case.due == Due::In(Duration::ZERO)) {
         settler.bell.ring();
@@ -107,12 +113,10 @@ struct Notes {
     late: u64,
 }
 
-/// Notes what came of one call.
-fn note(settler: &Settler, case: &mut Case, back: &Back, notes: &mut Notes) -> Vec<Told> {
+/// Notes what came of one call. `is_as_taken`: what is wanted has not changed since, and nobody else has called.
+fn note(settler: &Settler, case: &mut Case, (heard, is_as_taken): (&Heard, bool), notes: &mut Notes) -> Vec<Told> {
     let most = settler.config.payment_pause_most;
-    // What was due when the call was made may be due differently by now: what is wanted has changed, or somebody else has called.
-    let is_as_taken = case.due == Due::At(back.lease);
-    match &back.heard {
+    match heard {
         Heard::Said(said) => {
             let told = case.hear(said, |attempts| pause(attempts, most));
             let is_late = !told.is_empty() && case.payment.state == State::Charged && case.wanted == Kind::Undo;

@@ -114,7 +114,7 @@ async fn a_service_that_is_told_to_end_hears_what_it_has_asked() {
     let mut scene = Scene::begin("payment-drained", &[]).await;
     let requests: Vec<_> = (0..ORDERS).map(|nth| charge(&format!("o{nth}")).by("sandbox:delay")).collect();
     scene.ask(&requests).await;
-    let taken = "SELECT count(*) FROM payment.payment WHERE due_at > clock_timestamp() + interval '1 second'";
+    let taken = "SELECT count(*) FROM payment.due WHERE due_at > clock_timestamp() + interval '1 second'";
     until("all are asked", async || scene.number(taken).await == i64::try_from(ORDERS).unwrap()).await;
     scene.stop_service().await;
     let charged = "SELECT count(*) FROM payment.payment WHERE state = 'CHARGED'";

@@ -163,4 +163,9 @@ async fn it_dies_and_knows_everything_that_it_has_answered() {
     assert_eq!((charged, sandbox.deeds().len()), (lines.len(), lines.len()), "each key stands there once");
     let references: std::collections::HashSet<_> = lines.iter().map(|line| line.reference.clone().unwrap()).collect();
     assert_eq!(references.len(), lines.len());
+    // Nobody else writes into its log meanwhile.
+    let addr = "127.0.0.1:0".to_owned();
+    let other = Sandbox::args(&addr, &sandbox.log.to_string_lossy());
+    let refused = payment::provider::Provider::open(&other).await.err().unwrap();
+    assert!(format!("{refused:#}").contains("is held by another process"), "{refused:#}");
 }

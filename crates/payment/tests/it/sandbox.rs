@@ -38,7 +38,7 @@ impl Sandbox {
     /// Starts it on its log, at the address that it had.
     pub async fn start_again(&mut self) {
         let (addr, log) = (self.addr.to_string(), self.log.to_string_lossy().into_owned());
-        let args = Flags::parse_from(["test", "--addr", &addr, "--log", &log]).provider;
+        let args = Self::args(&addr, &log);
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let open = async move {
             let mut tries = 0;
@@ -56,6 +56,11 @@ impl Sandbox {
         self.addr = provider.addr();
         runtime.spawn(async move { provider.serve(std::future::pending()).await.unwrap() });
         self.runtime = Some(runtime);
+    }
+
+    /// What one is told that behaves.
+    pub fn args(addr: &str, log: &str) -> Args {
+        Flags::parse_from(["test", "--addr", addr, "--log", log]).provider
     }
 
     /// It dies where it stands.

@@ -222,10 +222,7 @@ impl Scene {
 
     /// Waits until the provider has nothing more to be asked.
     pub async fn until_settled(&self) {
-        until("everything is settled", async || {
-            self.number("SELECT count(*) FROM payment.payment WHERE due_at IS NOT NULL").await == 0
-        })
-        .await;
+        until("everything is settled", async || self.number("SELECT count(*) FROM payment.due").await == 0).await;
     }
 
     /// A number that PostgreSQL tells.
