@@ -60,10 +60,11 @@ pub async fn ledger(pool: &Pool) -> Result<Report, Failure> {
         let page = audit::accounts(pool, &after, PAGE).await?;
         page.iter().for_each(|account| judge::account(account, &mut report));
         // Only the page that goes to the end has fewer accounts than it might; whoever has none is on it too.
-        let known = page.iter().filter(|account| account.balance.is_some());
-        match known.clone().last().filter(|_| known.count() >= usize::try_from(PAGE).unwrap_or(usize::MAX)) {
-            Some(last) => after.clone_from(&last.user_id),
-            None => break,
+        let known = page.iter().filter(|account| account.balance.is_some()).map(|account| &account.user_id);
+        let number = i64::try_from(known.clone().count()).unwrap_or(i64::MAX);
+        match known.max() {
+            Some(last) if number >= PAGE => after.clone_from(last),
+            Some(_) | None => break,
         }
     }
     after.clear();

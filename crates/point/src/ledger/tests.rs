@@ -2,7 +2,10 @@
 
 mod any;
 
+use sha2::{Digest as _, Sha256};
+
 use super::*;
+use crate::account;
 
 /// A ledger that is kept from batch to batch, as the tables keep it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -118,8 +121,6 @@ fn asked(request_id: &str, operation: Operation) -> Asked {
     Asked { operation, request: Some(Request { request_id: RequestId::parse(request_id).unwrap(), digest }) }
 }
 
-use sha2::{Digest as _, Sha256};
-
 #[test]
 fn operations_of_a_batch_count_for_each_other_in_their_order() {
     let mut kept = Kept::default();
@@ -133,8 +134,6 @@ fn operations_of_a_batch_count_for_each_other_in_their_order() {
     let balance = account::Balance { user_id: user("ann"), available: 0, expiring_soon: 0, version: 3 };
     assert_eq!(facts, [Fact::BalanceChanged(balance)]);
 }
-
-use crate::account;
 
 #[test]
 fn what_expires_first_is_used_first_and_what_never_does_last() {
@@ -244,9 +243,9 @@ fn a_request_is_carried_out_once_and_answered_the_same() {
 #[test]
 fn what_cannot_be_as_things_stand_is_not_remembered() {
     let mut kept = Kept::default();
-    let field = |outcome: &Outcome| match outcome {
-        Outcome::Invalid(invalid) => invalid.field.to_string(),
-        other => panic!("{other:?}"),
+    let field = |outcome: &Outcome| {
+        let Outcome::Invalid(invalid) = outcome else { panic!("{outcome:?}") };
+        invalid.field.to_string()
     };
     let late = [asked("r1", earn(5, Some(100)))];
     assert_eq!(field(&kept.carry_out(100, &late).0[0]), "expires_at");

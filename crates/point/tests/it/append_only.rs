@@ -12,10 +12,22 @@ async fn an_entry_cannot_be_changed_and_a_balance_not_fall_below_zero() {
         ("UPDATE point.entry SET amount = 11 WHERE nth = 1", "append only"),
         ("DELETE FROM point.entry", "append only"),
         ("TRUNCATE point.entry", "append only"),
-        ("INSERT INTO point.entry (user_id, nth, kind, amount, balance_after, created_at) VALUES ('ann', 1, 'EARN', 1, 1, now())", "entry_pkey"),
-        ("INSERT INTO point.entry (user_id, nth, kind, amount, balance_after, created_at) VALUES ('ann', 3, 'EARN', -1, 1, now())", "entry_check"),
-        ("INSERT INTO point.entry (user_id, nth, kind, amount, balance_after, created_at) VALUES ('ann', 3, 'GIFT', 1, 1, now())", "entry_check"),
-        ("INSERT INTO point.entry (user_id, nth, kind, amount, balance_after, created_at) VALUES ('ann', 3, 'DEDUCT', -9, -3, now())", "balance_after_check"),
+        (
+            "INSERT INTO point.entry (user_id, nth, kind, amount, balance_after, created_at) VALUES ('ann', 1, 'EARN', 1, 1, now())",
+            "entry_pkey",
+        ),
+        (
+            "INSERT INTO point.entry (user_id, nth, kind, amount, balance_after, created_at) VALUES ('ann', 3, 'EARN', -1, 1, now())",
+            "entry_check",
+        ),
+        (
+            "INSERT INTO point.entry (user_id, nth, kind, amount, balance_after, created_at) VALUES ('ann', 3, 'GIFT', 1, 1, now())",
+            "entry_check",
+        ),
+        (
+            "INSERT INTO point.entry (user_id, nth, kind, amount, balance_after, created_at) VALUES ('ann', 3, 'DEDUCT', -9, -3, now())",
+            "balance_after_check",
+        ),
         ("UPDATE point.account SET balance = -1", "account_balance_check"),
         ("UPDATE point.order_use SET refunded = 5", "order_use_check"),
     ] {

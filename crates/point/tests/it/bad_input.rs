@@ -55,7 +55,9 @@ async fn every_number(mut client: Client) -> Vec<Row> {
             deduct_points "amount" deduct("ann", amount, "o9");
         });
     }
-    for (seconds, nanos) in [(-1, 0), (i64::MAX, 0), (253_402_300_800, 0), (1_900_000_000, -1), (1_900_000_000, 1_000_000_000)] {
+    for (seconds, nanos) in
+        [(-1, 0), (i64::MAX, 0), (253_402_300_800, 0), (1_900_000_000, -1), (1_900_000_000, 1_000_000_000)]
+    {
         let instant = Some(prost_types::Timestamp { seconds, nanos });
         rows.extend(rows! { client:
             earn_points "expires_at" EarnPointsRequest { expires_at: instant, ..earn("ann", 5) };

@@ -1,10 +1,13 @@
 //! Many at once on one account: exact in the end, and never below zero.
 
+use std::time::Duration;
+
 use futures::StreamExt as _;
 use proto::point::v1 as pb;
+use tokio::time::Instant;
 use tonic::Code;
 
-use crate::service::{Service, deduct, earn, number};
+use crate::service::{PATIENCE, Service, admin, deduct, earn, number};
 
 #[tokio::test]
 async fn two_hundred_at_once_on_one_account_end_exact() {
@@ -70,5 +73,44 @@ async fn orders_and_clients_of_many_accounts_at_once_do_not_wait_for_each_other(
     let taken = number(&service.ground, "SELECT sum(taken - refunded)::bigint FROM point.order_use").await;
     assert_eq!(number(&service.ground, "SELECT sum(balance)::bigint FROM point.account").await, 10_000 - taken);
     assert!(taken > 0);
+    service.end_clean().await;
+}
+
+/// Every connection is cut now and then, also while a batch is committed: whoever asks again with the same key is told what happened.
+#[tokio::test]
+async fn what_was_cut_off_is_asked_again_and_has_one_effect() {
+    let service = Service::start("concurrent-cut").await;
+    let mut admin = admin(&service.ground).await;
+    let running = std::cell::Cell::new(true);
+    let calls = futures::stream::iter(0..400_i64).map(|nth| {
+        let mut client = service.client.clone();
+        async move {
+            let asked = earn("ann", nth + 1);
+            let deadline = Instant::now() + PATIENCE;
+            while let Err(error) = client.earn_points(asked.clone()).await {
+                assert_eq!(error.code(), Code::Unavailable, "{error:?}");
+                assert!(Instant::now() < deadline, "{error:?}");
+            }
+        }
+    });
+    let calls = async {
+        calls.buffer_unordered(20).collect::<Vec<()>>().await;
+        running.set(false);
+    };
+    let cuts = async {
+        let mut cuts = 0;
+        while running.get() {
+            let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                 WHERE datname = current_database() AND application_name = 'booster-point' AND state <> 'idle'";
+            cuts += sqlx::query_scalar::<_, i64>(cut).fetch_one(&mut admin).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        cuts
+    };
+    let ((), cuts) = futures::future::join(calls, cuts).await;
+    assert!(cuts > 0, "nothing was cut off");
+    let mut service = service;
+    let balance = service.balance("ann").await;
+    assert_eq!((balance.available, balance.version), (400 * 401 / 2, 400));
     service.end_clean().await;
 }

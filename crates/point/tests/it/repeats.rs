@@ -47,7 +47,8 @@ async fn dump(admin: &mut PgConnection) -> String {
         ("inbox", "t::text"),
         ("parked", "t::text"),
     ] {
-        let statement = format!("SELECT coalesce(string_agg({columns}, E'\\n' ORDER BY {columns}), '') FROM point.{table} AS t");
+        let statement =
+            format!("SELECT coalesce(string_agg({columns}, E'\\n' ORDER BY {columns}), '') FROM point.{table} AS t");
         let text: String = sqlx::query_scalar(AssertSqlSafe(statement)).fetch_one(&mut *admin).await.unwrap();
         all.push_str(&format!("{table}\n{text}\n"));
     }
