@@ -30,6 +30,7 @@ use bus::relay::outbox::Relay;
 use bus::repair::Repair;
 use kit::boot::{Process, Stage};
 use kit::config::Servers;
+use kit::error::Invalid;
 use kit::postgres::Pool;
 
 use crate::proceed::Orders;
@@ -40,6 +41,7 @@ pub const SERVICE: &str = "order";
 
 /// The flags of this service.
 #[derive(Debug, Clone, clap::Args)]
+#[group(id = "order")]
 pub struct Config {
     /// How long a participant may take to a step of an order before the step is given up and the order is undone
     #[arg(
@@ -59,6 +61,22 @@ pub struct Config {
     /// Take orders that book tables: something has to answer for their holds
     #[arg(long = "order-holds", env = "BOOSTER_ORDER_HOLDS")]
     pub holds: bool,
+}
+
+impl Config {
+    /// Whether this can be worked with.
+    ///
+    /// # Errors
+    /// Names the flag.
+    pub fn check(&self) -> Result<(), Invalid> {
+        if self.ask_again.is_zero() {
+            return Err(Invalid::new("--order-ask-again", "is 0: a participant has to be given some time"));
+        }
+        if self.step_deadline < self.ask_again {
+            return Err(Invalid::new("--order-step-deadline", "is shorter than --order-ask-again"));
+        }
+        Ok(())
+    }
 }
 
 /// What this service consumes, and what that does: [`run`] starts it, and `booster replay` takes a span of a topic through it again.
