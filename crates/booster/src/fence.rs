@@ -11,8 +11,8 @@ use kit::config::Servers;
 use kit::postgres::Pool;
 use kit::redis::Redis;
 
-use crate::migrate::SERVICES;
 use crate::say::say;
+use crate::services::{self, SERVICES, Service};
 
 /// See and change which Redis node may serve which tag.
 ///
@@ -28,7 +28,7 @@ pub(crate) struct Fence {
     servers: Servers,
     /// Whose tags
     #[arg(long, default_value = "promotion", value_name = "SERVICE", global = true)]
-    #[arg(value_parser = PossibleValuesParser::new(SERVICES.iter().map(|service| service.name())))]
+    #[arg(value_parser = PossibleValuesParser::new(with_journals()))]
     service: String,
     #[command(subcommand)]
     command: Command,
@@ -54,10 +54,15 @@ enum Command {
     },
 }
 
+/// The others have no tags: they decide in PostgreSQL.
+fn with_journals() -> Vec<&'static str> {
+    SERVICES.iter().filter(|service| service.has_journals).map(Service::name).collect()
+}
+
 impl Fence {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         self.servers.check()?;
-        if let Some(newer) = crate::migrate::check(&self.servers, &self.service).await? {
+        if let Some(newer) = services::check(&self.servers, &self.service).await? {
             say!("fence      note: {newer}");
         }
         let pool = kit::postgres::connect(&self.servers, &self.service).await?;

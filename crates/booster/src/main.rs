@@ -4,6 +4,7 @@ mod say;
 mod table;
 mod instant;
 mod client;
+mod services;
 mod serve;
 mod migrate;
 mod healthcheck;
@@ -37,11 +38,32 @@ enum Command {
     ///
     /// Every gRPC service, reflection and grpc.health.v1 answer on one port. On SIGTERM: not ready, no more connections,
     /// what was begun is finished, exit code 0; a second signal ends it hard.
-    All(serve::Serve),
+    All(serve::Serve<services::Configs>),
     /// Run promotion: time deals and first-come coupons
     ///
     /// On SIGTERM: not ready, no more connections, what was begun is finished, exit code 0; a second signal ends it hard.
-    Promotion(serve::Serve),
+    Promotion(serve::Serve<()>),
+    /// Run order: orders, their stock, and the saga that pays for them
+    ///
+    /// On SIGTERM: not ready, no more connections, what was begun is finished, exit code 0; a second signal ends it hard.
+    Order(serve::Serve<order::Config>),
+    /// Run point: the ledger of points
+    ///
+    /// On SIGTERM: not ready, no more connections, what was begun is finished, exit code 0; a second signal ends it hard.
+    Point(serve::Serve<()>),
+    /// Run payment: charges and refunds at an outside provider
+    ///
+    /// On SIGTERM: not ready, no more connections, what was begun is finished, exit code 0; a second signal ends it hard.
+    Payment(serve::Serve<payment::Config>),
+    /// Run ranking: what is popular
+    ///
+    /// On SIGTERM: not ready, no more connections, what was begun is finished, exit code 0; a second signal ends it hard.
+    Ranking(serve::Serve<ranking::Config>),
+    /// Run a payment provider for tests and demonstrations, by HTTP
+    ///
+    /// It charges nobody, and writes down what it would have: into a log that is only ever appended to, and that `booster audit
+    /// --provider-log` holds against the payments. It can be told to be slow, to decline, to fail, and to forget to answer.
+    Provider(payment::provider::Args),
     /// Prepare the servers: schemas, roles, topics, Redis functions
     Migrate(migrate::Migrate),
     /// Ask a process whether it is well; exit code 0 when it is
@@ -63,6 +85,11 @@ fn main() -> ExitCode {
         match booster.command {
             Command::All(all) => all.all().await,
             Command::Promotion(promotion) => promotion.promotion().await,
+            Command::Order(order) => order.order().await,
+            Command::Point(point) => point.point().await,
+            Command::Payment(payment) => payment.payment().await,
+            Command::Ranking(ranking) => ranking.ranking().await,
+            Command::Provider(provider) => payment::provider::run(provider).await,
             Command::Migrate(migrate) => migrate.run().await,
             Command::Healthcheck(healthcheck) => healthcheck.run().await,
             Command::Deal(deal) => deal.run().await,

@@ -3,50 +3,12 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use bus::consumer::Consumer;
 use bus::journal::Keys;
 use kit::config::{Secret, Servers};
-use kit::postgres::Schema;
-use kit::redis::{Library, Redis};
-use sqlx::migrate::Migrator;
+use kit::redis::Redis;
 
 use crate::say::say;
-
-static BUS: Migrator = sqlx::migrate!("../../migrations/bus");
-static PROMOTION: Migrator = sqlx::migrate!("../../migrations/promotion");
-
-/// What each service has in the servers.
-pub(crate) static SERVICES: &[Service] = &[Service {
-    schema: Schema { service: promotion::SERVICE, bus: &BUS, own: &PROMOTION },
-    libraries: promotion::LIBRARIES,
-    consumers: || promotion::consumers(&promotion::errand::Desk::default()),
-}];
-
-pub(crate) struct Service {
-    schema: Schema,
-    libraries: &'static [Library],
-    consumers: fn() -> Vec<Consumer>,
-}
-
-/// Whether PostgreSQL has what this version needs of `service`. A sentence to pass on where a newer version has been there.
-pub(crate) async fn check(servers: &Servers, service: &str) -> anyhow::Result<Option<String>> {
-    match SERVICES.iter().find(|known| known.name() == service) {
-        Some(known) => kit::postgres::check(servers, &known.schema).await,
-        None => Ok(None),
-    }
-}
-
-impl Service {
-    /// As its role and its schema are called.
-    pub(crate) fn name(&self) -> &'static str {
-        self.schema.service
-    }
-
-    /// What it consumes.
-    pub(crate) fn consumers(&self) -> Vec<Consumer> {
-        (self.consumers)()
-    }
-}
+use crate::services::{SERVICES, Service};
 
 /// Prepare the servers: schemas, roles, topics, Redis functions.
 ///
@@ -83,24 +45,39 @@ impl Migrate {
         if self.postgres_only {
             return Ok(ExitCode::SUCCESS);
         }
-        for Service { schema, libraries, .. } in SERVICES {
-            let warning = bus::topic::make(&self.servers, schema.service).await?;
-            say!("kafka     topic {}", bus::topic::events(&self.servers, schema.service));
-            if let Some(warning) = warning {
-                say!("kafka     note: {warning}");
+        for service in SERVICES {
+            if service.has_topic {
+                self.make_topic(service.name()).await?;
             }
-            self.stamp(schema.service, libraries).await?;
+            self.load(service).await?;
         }
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn stamp(&self, service: &str, libraries: &[Library]) -> anyhow::Result<()> {
-        let redis = Redis::connect(&self.servers, 1, libraries).await?;
-        let pool = kit::postgres::connect(&self.servers, service).await?;
-        let keys = Keys::new(&self.servers, service);
-        let stamped = bus::stamp::stamp(&redis, &pool, &keys).await.context("stamping the journals")?;
-        let names: Vec<_> = libraries.iter().map(|library| library.name).collect();
-        say!("redis     functions {}; {stamped} tags stamped", names.join(", "));
+    async fn make_topic(&self, service: &str) -> anyhow::Result<()> {
+        let warning = bus::topic::make(&self.servers, service).await?;
+        say!("kafka     topic {}", bus::topic::events(&self.servers, service));
+        if let Some(warning) = warning {
+            say!("kafka     note: {warning}");
+        }
+        Ok(())
+    }
+
+    /// The functions of a service, and the stamps of its journals.
+    async fn load(&self, service: &Service) -> anyhow::Result<()> {
+        if service.libraries.is_empty() {
+            return Ok(());
+        }
+        let redis = Redis::connect(&self.servers, 1, service.libraries).await?;
+        let names = service.libraries.iter().map(|library| library.name).collect::<Vec<_>>().join(", ");
+        if service.has_journals {
+            let pool = kit::postgres::connect(&self.servers, service.name()).await?;
+            let keys = Keys::new(&self.servers, service.name());
+            let stamped = bus::stamp::stamp(&redis, &pool, &keys).await.context("stamping the journals")?;
+            say!("redis     functions {names}; {stamped} tags stamped");
+        } else {
+            say!("redis     functions {names}");
+        }
         redis.close().await;
         Ok(())
     }

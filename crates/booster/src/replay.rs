@@ -14,8 +14,8 @@ use time::OffsetDateTime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::instant;
-use crate::migrate::SERVICES;
 use crate::say::{aside, say};
+use crate::services;
 
 /// Take a span of a topic through a consumer once more
 ///
@@ -26,7 +26,7 @@ use crate::say::{aside, say};
 ///
 /// Tells how many records it has read, and what became of them. Exit code 0 when it has read all of them, whatever became of them.
 ///
-/// Example: booster replay --topic booster.promotion.v1 --from 2030-01-31T10:00:00Z --to now
+/// Example: booster replay --topic booster.promotion.v1 --consumer promotion --from 2030-01-31T10:00:00Z --to now
 #[derive(Debug, clap::Args)]
 pub(crate) struct Replay {
     /// Which topic, without the namespace
@@ -47,6 +47,10 @@ pub(crate) struct Replay {
     per_second: u32,
     #[command(flatten)]
     servers: Servers,
+    #[command(flatten)]
+    order: order::Config,
+    #[command(flatten)]
+    ranking: ranking::Config,
 }
 
 /// Where a span begins or ends; without an instant where the topic does.
@@ -74,9 +78,10 @@ impl Replay {
         if from.zip(to).is_some_and(|(from, to)| from >= to) {
             return Err(Invalid::new("--from", "is not before --to").into());
         }
-        let consumers = SERVICES.iter().flat_map(crate::migrate::Service::consumers).collect();
+        self.ranking.check()?;
+        let consumers = services::consumers(&self.order, &self.ranking);
         let consumer = choose(consumers, &self.topic, self.consumer.as_deref())?;
-        if let Some(newer) = crate::migrate::check(&self.servers, consumer.service()).await? {
+        if let Some(newer) = services::check(&self.servers, consumer.service()).await? {
             aside(format_args!("note: {newer}"));
         }
         let pool = kit::postgres::connect(&self.servers, consumer.service()).await?;

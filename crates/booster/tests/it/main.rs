@@ -4,7 +4,9 @@
 
 mod booster;
 mod crowd;
+mod whole;
 
+mod audit;
 mod deal;
 mod dlq;
 mod faults;
@@ -16,5 +18,6 @@ mod repeats;
 mod replay;
 mod returns;
 mod rolling;
+mod saga;
 mod sentences;
 mod survive;

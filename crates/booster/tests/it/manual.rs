@@ -5,9 +5,38 @@ use crate::booster::{run, told};
 #[tokio::test]
 async fn every_command_has_a_manual() {
     let manual = told(None, &["--help"]).await;
-    for command in ["all", "promotion", "migrate", "healthcheck", "deal", "dlq", "replay", "audit", "fence"] {
+    for command in [
+        "all",
+        "promotion",
+        "order",
+        "point",
+        "payment",
+        "ranking",
+        "provider",
+        "migrate",
+        "healthcheck",
+        "deal",
+        "dlq",
+        "replay",
+        "audit",
+        "fence",
+    ] {
         assert!(manual.contains(command), "{command} is not in the manual");
         assert!(told(None, &[command, "--help"]).await.len() > 200, "{command} has no manual");
+    }
+}
+
+#[tokio::test]
+async fn a_service_shows_its_own_flags_and_all_shows_those_of_all() {
+    let flags =
+        [("order", "--order-step-deadline"), ("payment", "--payment-provider-url"), ("ranking", "--ranking-time-zone")];
+    let all = told(None, &["all", "--help"]).await;
+    for service in ["promotion", "order", "point", "payment", "ranking"] {
+        let manual = told(None, &[service, "--help"]).await;
+        for (owner, flag) in flags {
+            assert!(all.contains(flag), "{flag}: {all}");
+            assert_eq!(manual.contains(flag), service == owner, "{service} {flag}: {manual}");
+        }
     }
 }
 
@@ -30,7 +59,10 @@ async fn every_command_for_dead_letters_has_an_example() {
 #[tokio::test]
 async fn a_replay_has_an_example_and_says_how_fast_it_is() {
     let manual = told(None, &["replay", "--help"]).await;
-    assert!(manual.contains("Example: booster replay --topic booster.promotion.v1 --from"), "{manual}");
+    assert!(
+        manual.contains("Example: booster replay --topic booster.promotion.v1 --consumer promotion --from"),
+        "{manual}"
+    );
     assert!(manual.contains("[default: 1000]"), "{manual}");
 }
 
@@ -89,6 +121,13 @@ async fn a_wrong_flag_is_one_sentence_before_anything_is_opened() {
         (vec!["all", "--grpc-addr", "0.0.0.0:50051"], "--insecure"),
         (vec!["all", "--namespace", "A B"], "--namespace"),
         (vec!["promotion", "--redis-nodes", "nowhere"], "--redis-nodes"),
+        (vec!["order", "--order-step-deadline", "soon"], "--order-step-deadline"),
+        (vec!["payment", "--payment-in-flight", "0"], "--payment-in-flight is 0"),
+        (vec!["all", "--payment-rate", "0"], "--payment-rate is 0"),
+        (vec!["ranking", "--ranking-time-zone", "Nowhere/Here"], "--ranking-time-zone"),
+        (vec!["all", "--ranking-venue-time-zone", "v=UTC,v=UTC"], "--ranking-venue-time-zone names v twice"),
+        (vec!["provider", "--addr", "0.0.0.0:8090"], "--insecure"),
+        (vec!["fence", "--service", "order", "show"], "[possible values: promotion]"),
     ];
     for (args, expected) in cases {
         let output = run(None, &args).await;

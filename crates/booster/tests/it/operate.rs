@@ -39,7 +39,8 @@ async fn an_audit_finds_what_was_done_by_hand_and_nothing_else() {
         told(None, &["deal", "claim", "lunch", user, "--addr", &url]).await;
     }
     let clean = told(Some(&ground), &["audit"]).await;
-    assert_eq!(clean, "audit      1 deals, 2 coupons, 0 violations\n");
+    assert!(clean.ends_with("audit      1 deals, 2 coupons, 0 violations\n"), "{clean}");
+    assert!(!clean.contains("violation "), "{clean}");
 
     let mut admin = sqlx::PgConnection::connect(ground.admin_url().expose()).await.unwrap();
     sqlx::raw_sql("DELETE FROM promotion.coupon WHERE rank = 2").execute(&mut admin).await.unwrap();

@@ -115,14 +115,14 @@ async fn an_operator_replays_a_topic_beside_the_process_and_only_what_was_lost_t
 
 /// What `booster replay` tells at its end.
 async fn replayed(ground: &Ground, from: &str, to: &str) -> String {
-    told(Some(ground), &["replay", "--topic", TOPIC, "--from", from, "--to", to]).await
+    told(Some(ground), &["replay", "--topic", TOPIC, "--consumer", "promotion", "--from", from, "--to", to]).await
 }
 
 /// What it says on standard error when it is told to end on its way, and its exit code.
 async fn ended(ground: &Ground, args: &[&str]) -> (String, Option<i32>) {
     let mut command = tokio::process::Command::new(PATH);
     command
-        .args(["replay", "--topic", TOPIC])
+        .args(["replay", "--topic", TOPIC, "--consumer", "promotion"])
         .args(args)
         .envs(ground.env())
         .stdout(Stdio::null())

@@ -57,7 +57,7 @@ async fn what_is_given_back_while_the_last_coupon_is_claimed_goes_to_somebody_on
     }
     let audit = told(Some(&ground), &["audit"]).await;
     let coupons = DEALS * (usize::try_from(STOCK).unwrap() + 2 * rounds);
-    assert_eq!(audit, format!("audit      {DEALS} deals, {coupons} coupons, 0 violations\n"));
+    assert!(audit.ends_with(&format!("audit      {DEALS} deals, {coupons} coupons, 0 violations\n")), "{audit}");
     // Each coupon that is alive sits on a seat of its own within the stock.
     let full = "SELECT count(*) FROM (SELECT FROM promotion.coupon WHERE state = 'ISSUED' GROUP BY deal_id
                 HAVING count(*) = 4 AND count(DISTINCT seat) = 4 AND min(seat) = 1 AND max(seat) = 4) AS full_deal";

@@ -66,11 +66,20 @@ async fn a_wrong_flag_or_value_ends_with_2_before_anything_is_opened() {
         (&["audit", "--deal", "a b"], "--deal: deal_id has ' '"),
         (
             &["replay", "--topic", "nonsense", "--from", "beginning", "--to", "now"],
-            "--topic is \"nonsense\", which nobody here reads; read are: booster.promotion.v1",
+            "--topic is \"nonsense\", which nobody here reads; read are: booster.order.v1, booster.payment.v1, booster.point.v1, \
+             booster.promotion.v1",
         ),
         (
             &["replay", "--topic", "booster.promotion.v1", "--from", "now", "--to", "now"],
             "it is not like 2030-01-31T10:00:00+09:00, nor beginning",
+        ),
+        (
+            &["replay", "--topic", "booster.promotion.v1", "--from", "beginning", "--to", "now"],
+            "--consumer is missing, and several read booster.promotion.v1: promotion, order",
+        ),
+        (
+            &["replay", "--topic", "booster.order.v1", "--consumer", "order", "--from", "beginning", "--to", "now"],
+            "--consumer is \"order\", which does not read booster.order.v1; who reads it: promotion.orders, point, payment, ranking",
         ),
         (&["fence", "release", "64"], "a tag is a number from 0 to 63"),
         (&["deal", "create", "lunch", "--stock", "x", "--percent", "1"], "invalid value 'x' for '--stock"),
@@ -160,7 +169,8 @@ async fn a_process_serves_without_kafka_and_says_so() {
     assert_eq!(process.stop().await, Some(0));
     let mut env = ground.env();
     env.push(("BOOSTER_KAFKA_BROKERS".to_owned(), NOBODY.to_owned()));
-    let replay = ["replay", "--topic", "booster.promotion.v1", "--from", "beginning", "--to", "now"];
+    let replay =
+        ["replay", "--topic", "booster.promotion.v1", "--consumer", "promotion", "--from", "beginning", "--to", "now"];
     let said = failed(env, &replay, 1).await;
     assert!(said.starts_with("booster: Kafka does not answer at 127.0.0.1:1"), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
