@@ -2,6 +2,7 @@
 //! was there before.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use kit::config::Secret;
@@ -28,6 +29,9 @@ pub(super) struct Stage {
 
 /// Processes of order, so that one always answers.
 const ORDERS: usize = 2;
+/// How often a process that was killed is started until it is up, at most, and the pause in between.
+const STARTS: u32 = 5;
+const START_PAUSE: Duration = Duration::from_secs(1);
 /// In the names of folders and logs below `target/trial`.
 const NAME: &str = "orders";
 
@@ -88,7 +92,8 @@ impl Stage {
         orders.chain([(Victim::Point, 0), (Victim::Payment, 0)]).collect()
     }
 
-    /// kill -9 of one victim by its pid, and waits until it is up again.
+    /// kill -9 of one victim by its pid, and waits until it is up again. Whoever does not reach his servers at the first try is started
+    /// once more, as anybody who looks after processes would do.
     pub(super) async fn strike(&mut self, victim: Victim, number: usize) -> anyhow::Result<()> {
         let child = match victim {
             Victim::Order => &mut self.order[number],
@@ -96,6 +101,13 @@ impl Stage {
             Victim::Payment => &mut self.payment,
         };
         child.check()?;
+        for _ in 1..STARTS {
+            match child.try_start_again().await {
+                Ok(()) => return Ok(()),
+                Err(why) => say(&format!("{victim} {number} is started once more: {}", first_line(&why))),
+            }
+            tokio::time::sleep(START_PAUSE).await;
+        }
         child.try_start_again().await
     }
 
@@ -105,6 +117,10 @@ impl Stage {
         self.order.iter_mut().chain(others).try_for_each(Child::check)?;
         self.provider.check()
     }
+}
+
+fn first_line(why: &anyhow::Error) -> String {
+    format!("{why:#}").lines().next().unwrap_or_default().to_owned()
 }
 
 fn program(booster: &Path, env: &[(String, String)], command: &str) -> Program {
