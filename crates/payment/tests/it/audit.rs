@@ -6,6 +6,7 @@ use payment::audit::{against_log, of_orders, run};
 use payment::payment::State;
 use sqlx::{Connection as _, PgConnection};
 
+use crate::running::insist;
 use crate::scene::{AMOUNT, Scene, charge, undo};
 
 /// A change of the tables, against which nothing stands any more, and the sentences that must be said of it.
@@ -20,7 +21,7 @@ const DEFECTS: [(&str, &[&str]); 11] = [
         &["it is REFUNDED, and 0 of 700 are refunded (I7)"],
     ),
     (
-        "SET provider_reference = NULL WHERE order_id = 'charged'",
+        "UPDATE payment.payment SET provider_reference = NULL WHERE order_id = 'charged'",
         &["it is CHARGED, and the provider's name of its charge is missing (I7)"],
     ),
     (
@@ -28,7 +29,7 @@ const DEFECTS: [(&str, &[&str]); 11] = [
         &["it is to be undone, is CHARGED, and nobody refunds it (I8)"],
     ),
     (
-        "SET state = 'PENDING', answer = NULL WHERE order_id = 'declined'",
+        "UPDATE payment.payment SET state = 'PENDING', answer = NULL WHERE order_id = 'declined'",
         &["it is PENDING, and nobody settles it (I8)"],
     ),
     ("INSERT INTO payment.due VALUES ('charged', false)", &["it is CHARGED, and somebody would still settle it"]),
@@ -41,11 +42,11 @@ const DEFECTS: [(&str, &[&str]); 11] = [
         &["it is VOIDED, and the order was never answered (I8)"],
     ),
     (
-        "SET answer = 'DONE' WHERE order_id = 'declined'",
+        "UPDATE payment.payment SET answer = 'DONE' WHERE order_id = 'declined'",
         &["the order was told that it is charged, and it is DECLINED (I7)"],
     ),
     (
-        "SET answer = 'PAYMENT_DECLINED' WHERE order_id = 'charged'",
+        "UPDATE payment.payment SET answer = 'PAYMENT_DECLINED' WHERE order_id = 'charged'",
         &["the order was told that it is not charged, and it is (I7)"],
     ),
 ];
@@ -74,7 +75,7 @@ async fn each_contradiction_is_found_and_nothing_else() {
     sqlx::raw_sql(sqlx::AssertSqlSafe(format!("{UNGUARD}; {as_it_was}"))).execute(&mut admin).await.unwrap();
     for (change, sentences) in DEFECTS {
         sqlx::raw_sql(change).execute(&mut admin).await.unwrap();
-        let found = run(&scene.servers).await.unwrap().violations;
+        let found = insist(async || run(&scene.servers).await).await.violations;
         assert_eq!(found.len(), sentences.len(), "{change}: {found:?}");
         assert!(sentences.iter().zip(&found).all(|(sentence, found)| found.ends_with(sentence)), "{change}: {found:?}");
         let back = "DELETE FROM payment.due; DELETE FROM payment.payment; INSERT INTO payment.payment SELECT * FROM payment.as_it_was";
@@ -147,7 +148,7 @@ async fn each_difference_to_the_log_is_found_and_nothing_else() {
         change(&mut lines);
         let whole = lines.join("\n") + if name == "a torn tail" { "" } else { "\n" };
         std::fs::write(&path, whole).unwrap();
-        let report = against_log(&scene.servers, &path).await.unwrap();
+        let report = insist(async || against_log(&scene.servers, &path).await).await;
         assert_eq!(
             (report.violations, report.payments),
             (sentences.iter().map(|one| (*one).to_owned()).collect(), 4),

@@ -56,6 +56,8 @@ impl Running {
     /// The service.
     pub async fn service(servers: &Servers, config: &Config) -> Self {
         let (servers, config) = (servers.clone(), config.clone());
+        // Where tests of many crates run at once, PostgreSQL may take its time.
+        insist(async || kit::postgres::connect(&servers, payment::SERVICE).await).await.close().await;
         Self::start(|process| async move {
             payment::run(&config, &servers, &process).await.unwrap();
         })
@@ -105,5 +107,16 @@ pub async fn within(patience: Duration, what: &str, mut holds: impl AsyncFnMut()
     while !holds().await {
         assert!(Instant::now() < deadline, "not within {patience:?}: {what}");
         tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Tries until it is done; panics where it is not in time. For what a busy machine may refuse for a moment.
+pub async fn insist<T>(mut work: impl AsyncFnMut() -> anyhow::Result<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match work().await {
+            Ok(done) => return done,
+            Err(error) => assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {error:#}"),
+        }
     }
 }

@@ -16,9 +16,10 @@ use prost::Message as _;
 use proto::order::v1 as order;
 use proto::payment::v1 as pb;
 use proto::r#type::v1 as types;
+use sqlx::postgres::PgPoolOptions;
 use trial::ground::Ground;
 
-use crate::running::{Running, config, until};
+use crate::running::{PATIENCE, Running, config, insist, until};
 use crate::sandbox::Sandbox;
 
 /// The service that asks, here played by the test.
@@ -142,7 +143,7 @@ impl Scene {
         let asking = Running::start(|process| {
             let (servers, outbox, listener) = (servers.clone(), outbox.clone(), Listener(answers.clone()));
             async move {
-                let pool = kit::postgres::connect(&servers, ORDER).await.unwrap();
+                let pool = pool(&servers, ORDER).await;
                 let relay = Relay {
                     service: ORDER,
                     servers: servers.clone(),
@@ -157,8 +158,7 @@ impl Scene {
             }
         })
         .await;
-        let pool = kit::postgres::connect(&servers, SERVICE).await.unwrap();
-        let orders = kit::postgres::connect(&servers, ORDER).await.unwrap();
+        let (pool, orders) = (pool(&servers, SERVICE).await, pool(&servers, ORDER).await);
         let config = config(&sandbox.url(), flags);
         Self { ground, servers, sandbox, config, pool, orders, outbox, answers, asking, service: None }
     }
@@ -243,9 +243,9 @@ impl Scene {
             let charges = deeds.iter().filter(|deed| **deed == State::Charged).count();
             assert!(charges <= 1, "{key} was charged {charges} times");
         }
-        let report = payment::audit::run(&self.servers).await.unwrap();
+        let report = insist(async || payment::audit::run(&self.servers).await).await;
         assert_eq!((report.violations, report.unsettled), (Vec::<String>::new(), 0));
-        let report = payment::audit::against_log(&self.servers, &self.sandbox.log).await.unwrap();
+        let report = insist(async || payment::audit::against_log(&self.servers, &self.sandbox.log).await).await;
         assert_eq!((report.violations, report.unsettled), (Vec::<String>::new(), 0));
         report.payments
     }
@@ -267,4 +267,10 @@ pub fn switches(change: impl FnOnce(&mut provider::Switches)) -> provider::Switc
     let mut switches = provider::Switches::default();
     change(&mut switches);
     switches
+}
+
+/// A pool that waits for as long as a test does.
+async fn pool(servers: &Servers, service: &str) -> Pool {
+    let options = PgPoolOptions::new().max_connections(servers.postgres_connections).acquire_timeout(PATIENCE);
+    options.connect_with(kit::postgres::options(servers, service).unwrap()).await.unwrap()
 }
