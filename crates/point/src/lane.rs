@@ -16,7 +16,7 @@ use tracing::Instrument as _;
 
 use crate::apply::{Books, Failed};
 use crate::entry::Entry;
-use crate::operation::{Asked, Operation, Outcome};
+use crate::operation::{Asked, Operation, Outcome, Request};
 use crate::refusal::Refusal;
 
 /// Operations in one transaction.
@@ -58,13 +58,19 @@ impl Lanes {
         Self((0..LANES).map(lane).collect())
     }
 
-    /// Has an operation carried out. Dropping the future does not undo it. It needs a request: it may be tried more than once.
+    /// Has an operation carried out; tells the entry, if there is one. Dropping the future does not undo it. It may be tried more than
+    /// once, and its request sees to it that it has one effect.
     ///
     /// # Errors
     /// A refusal; [`Error::Overloaded`] where too many wait; [`Error::Unavailable`] where the outcome is unknown.
-    pub async fn ask(&self, asked: Asked, deadline: Deadline) -> Answer {
+    pub async fn ask(
+        &self,
+        (operation, request): (Operation, Request),
+        deadline: Deadline,
+    ) -> Result<Option<Entry>, Error<Refusal>> {
         let (reply, answer) = oneshot::channel();
-        let lane = &self.0[number(&asked.operation) % self.0.len()];
+        let lane = &self.0[number(&operation) % self.0.len()];
+        let asked = Asked { operation, request: Some(request) };
         let waiting = Waiting { asked, deadline, trace: kit::telemetry::traceparent(), reply };
         if lane.try_send(waiting).is_err() {
             return Err(Error::Overloaded { retry_after: OVERLOADED_RETRY });

@@ -6,8 +6,7 @@ use anyhow::anyhow;
 use kit::grpc::Deadline;
 use point::account::{OrderId, RequestId};
 use point::lane::Lanes;
-use point::operation::{Asked, Operation, Request};
-
+use point::operation::{Operation, Request};
 use trial::bench::Caller;
 
 use crate::place::{ACCOUNTS, account};
@@ -36,8 +35,7 @@ impl Caller for Client {
         self.earned = !self.earned;
         // What it is made of costs the client, and not the ledger.
         let request = Request { request_id: RequestId::random(), digest: [7; 32] };
-        let asked = Asked { operation, request: Some(request) };
-        let done = self.lanes.ask(asked, Deadline::after(PATIENCE)).await;
+        let done = self.lanes.ask((operation, request), Deadline::after(PATIENCE)).await;
         done.map(drop).map_err(|error| anyhow!("not answered: {error:?}"))
     }
 }

@@ -11,31 +11,31 @@ use time::OffsetDateTime;
 use super::reply;
 use crate::account::{AMOUNT_MOST, OrderId, RequestId, UserId};
 use crate::find::Listed;
-use crate::operation::{Asked, Operation, Request};
+use crate::operation::{Operation, Request};
 
 /// The longest reason, in characters.
 const REASON_LONGEST: usize = 200;
 
-pub(super) fn earn(asked: pb::EarnPointsRequest) -> Result<Asked, Invalid> {
+pub(super) fn earn(asked: pb::EarnPointsRequest) -> Result<(Operation, Request), Invalid> {
     let request = request("earn", &asked.request_id, &asked)?;
     let user_id = UserId::parse(&asked.user_id)?;
     let amount = amount(asked.amount)?;
     let expires_at = asked.expires_at.map(|expires_at| instant("expires_at", expires_at)).transpose()?;
     let reason = reason(asked.reason)?;
-    Ok(Asked { operation: Operation::Earn { user_id, amount, expires_at, reason }, request: Some(request) })
+    Ok((Operation::Earn { user_id, amount, expires_at, reason }, request))
 }
 
-pub(super) fn deduct(asked: &pb::DeductPointsRequest) -> Result<Asked, Invalid> {
+pub(super) fn deduct(asked: &pb::DeductPointsRequest) -> Result<(Operation, Request), Invalid> {
     let request = request("deduct", &asked.request_id, asked)?;
     let (user_id, order_id) = (UserId::parse(&asked.user_id)?, OrderId::parse(&asked.order_id)?);
     let amount = amount(asked.amount)?;
-    Ok(Asked { operation: Operation::Deduct { user_id, amount, order_id }, request: Some(request) })
+    Ok((Operation::Deduct { user_id, amount, order_id }, request))
 }
 
-pub(super) fn refund(asked: &pb::RefundPointsRequest) -> Result<Asked, Invalid> {
+pub(super) fn refund(asked: &pb::RefundPointsRequest) -> Result<(Operation, Request), Invalid> {
     let request = request("refund", &asked.request_id, asked)?;
     let order_id = OrderId::parse(&asked.order_id)?;
-    Ok(Asked { operation: Operation::Refund { order_id }, request: Some(request) })
+    Ok((Operation::Refund { order_id }, request))
 }
 
 pub(super) fn balance(asked: &pb::GetBalanceRequest) -> Result<(UserId, Option<OffsetDateTime>), Invalid> {

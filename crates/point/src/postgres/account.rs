@@ -8,8 +8,11 @@ use time::OffsetDateTime;
 use crate::account::{Account, Lot, UserId};
 
 /// Locks accounts, those that are missing made first; both in the order of their names, so that nobody waits for each other. Returns
-/// them with an instant at which all were locked.
+/// them with an instant at which all were locked; none where there are none.
 pub async fn lock(tx: &mut Tx, user_ids: &[&str]) -> Result<(Vec<Account>, OffsetDateTime), Failure> {
+    if user_ids.is_empty() {
+        return Ok((Vec::new(), OffsetDateTime::UNIX_EPOCH));
+    }
     // Whoever makes one holds it until his transaction ends: it is made before anything is locked.
     sqlx::query!(
         r#"INSERT INTO point.account (user_id)
