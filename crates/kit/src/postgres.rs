@@ -63,12 +63,10 @@ pub async fn connect(servers: &Servers, service: &str) -> anyhow::Result<Pool> {
         .with_context(|| format!("cannot ask PostgreSQL at {place}"))?;
     ensure!(prepared, version::unprepared(&place, service));
     connection.close().await.with_context(|| format!("cannot ask PostgreSQL at {place}"))?;
-    PgPoolOptions::new()
-        .max_connections(servers.postgres_connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_with(options)
-        .await
-        .with_context(|| format!("cannot open PostgreSQL at {place}"))
+    // It answered a moment ago. The pool opens its connections when they are needed: on a host that is busy, as when all of its processes
+    // start at once, one more may take longer than a request waits, and that is no reason not to start.
+    let pool = PgPoolOptions::new().max_connections(servers.postgres_connections).acquire_timeout(ACQUIRE_TIMEOUT);
+    Ok(pool.connect_lazy_with(options))
 }
 
 /// How to connect as `service`: for connections that must not come from the pool.

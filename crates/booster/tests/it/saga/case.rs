@@ -8,9 +8,9 @@ use proto::order::v1::OrderState;
 use proto::payment::v1::PaymentState;
 use proto::promotion::v1::CouponState;
 use tokio::time::{Instant, sleep};
-use tonic::{Code, Response, Status};
+use tonic::Code;
 
-use super::house::{Doors, House, PATIENCE, won};
+use super::house::{Doors, House, PATIENCE, insist, won};
 
 /// Points that each user has, and uses.
 const EARNED: i64 = 1_000;
@@ -133,28 +133,6 @@ impl Ended {
 pub async fn check(house: &mut House, ended: &[Ended]) {
     for order in ended {
         order.check(&mut house.doors).await;
-    }
-}
-
-/// Asks until the answer is definite.
-async fn insist<T, F>(mut ask: impl FnMut() -> F) -> Result<T, Status>
-where
-    F: Future<Output = Result<Response<T>, Status>>,
-{
-    let begun = Instant::now();
-    loop {
-        let told = tokio::time::timeout(Duration::from_secs(5), ask()).await;
-        let status = match told.unwrap_or_else(|_| Err(Status::deadline_exceeded("nobody answers"))) {
-            Ok(answer) => return Ok(answer.into_inner()),
-            Err(status) => status,
-        };
-        let is_open =
-            matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Unknown | Code::Cancelled);
-        if !is_open {
-            return Err(status);
-        }
-        assert!(begun.elapsed() < PATIENCE, "it is never known: {status:?}");
-        sleep(AGAIN).await;
     }
 }
 

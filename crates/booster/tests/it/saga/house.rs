@@ -12,7 +12,9 @@ use proto::point::v1::point_service_client::PointServiceClient;
 use proto::promotion::v1 as pb;
 use proto::promotion::v1::promotion_service_client::PromotionServiceClient;
 use proto::r#type::v1::Money;
+use tokio::time::{Instant, sleep};
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Response, Status};
 use trial::chaos::tripwire::Tripwire;
 use trial::ground::Ground;
 use trial::process::{Child, Program};
@@ -28,6 +30,18 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 const ASK_AGAIN: &str = "3s";
 /// Where the service's own address of PostgreSQL is told.
 const POSTGRES_URL: &str = "BOOSTER_POSTGRES_URL";
+
+/// The answer of a client, however often he has to be asked.
+macro_rules! ask {
+    ($client:expr, $method:ident, $asked:expr) => {
+        insist(|| {
+            let (mut client, asked) = ($client.clone(), $asked.clone());
+            async move { client.$method(asked).await }
+        })
+        .await
+        .unwrap()
+    };
+}
 
 /// All services, each a process of its own.
 pub struct House {
@@ -107,7 +121,8 @@ impl Doors {
             stock,
             sold: 0,
         };
-        self.order.put_item(orders::PutItemRequest { item: Some(item) }).await.unwrap();
+        let asked = orders::PutItemRequest { item: Some(item) };
+        ask!(self.order, put_item, asked);
         let off = Some(pb::discount::Off::Percent(10));
         let prize = pb::Prize { kind: Some(pb::prize::Kind::Discount(pb::Discount { off, ..Default::default() })) };
         let deal = pb::Deal {
@@ -119,15 +134,15 @@ impl Doors {
             prize: Some(prize),
             ..pb::Deal::default()
         };
-        let asked = pb::CreateDealRequest { deal: Some(deal), request_id: String::new() };
-        self.promotion.create_deal(asked).await.unwrap();
+        let asked = pb::CreateDealRequest { deal: Some(deal), request_id: deal_id.to_owned() };
+        ask!(self.promotion, create_deal, asked);
     }
 
     /// A coupon of the deal, and so many points.
     pub async fn equip(&mut self, user_id: &str, deal_id: &str, amount: i64) -> String {
         let asked =
             pb::ClaimCouponRequest { deal_id: deal_id.to_owned(), user_id: user_id.to_owned(), pass: String::new() };
-        let coupon = self.promotion.claim_coupon(asked).await.unwrap().into_inner().coupon.unwrap();
+        let coupon = ask!(self.promotion, claim_coupon, asked).coupon.unwrap();
         let asked = points::EarnPointsRequest {
             user_id: user_id.to_owned(),
             amount,
@@ -135,28 +150,54 @@ impl Doors {
             request_id: format!("earn-{user_id}"),
             expires_at: None,
         };
-        self.point.earn_points(asked).await.unwrap();
+        ask!(self.point, earn_points, asked);
         coupon.coupon_id
     }
 
     pub async fn item(&mut self, item_id: &str) -> orders::Item {
         let asked = orders::GetItemRequest { item_id: item_id.to_owned() };
-        self.order.get_item(asked).await.unwrap().into_inner()
+        ask!(self.order, get_item, asked)
     }
 
     pub async fn coupon(&mut self, coupon_id: &str) -> pb::Coupon {
         let asked = pb::GetCouponRequest { coupon_id: coupon_id.to_owned() };
-        self.promotion.get_coupon(asked).await.unwrap().into_inner()
+        ask!(self.promotion, get_coupon, asked)
     }
 
     pub async fn balance(&mut self, user_id: &str) -> i64 {
         let asked = points::GetBalanceRequest { user_id: user_id.to_owned(), at: None };
-        self.point.get_balance(asked).await.unwrap().into_inner().available
+        ask!(self.point, get_balance, asked).available
     }
 
     pub async fn payment(&mut self, order_id: &str) -> payments::Payment {
         let by = Some(payments::get_payment_request::By::OrderId(order_id.to_owned()));
-        self.payment.get_payment(payments::GetPaymentRequest { by }).await.unwrap().into_inner()
+        let asked = payments::GetPaymentRequest { by };
+        ask!(self.payment, get_payment, asked)
+    }
+}
+
+/// How often it is asked again.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// Asks until the answer is definite.
+pub async fn insist<T, F>(mut ask: impl FnMut() -> F) -> Result<T, Status>
+where
+    F: Future<Output = Result<Response<T>, Status>>,
+{
+    let begun = Instant::now();
+    loop {
+        let told = tokio::time::timeout(Duration::from_secs(5), ask()).await;
+        let status = match told.unwrap_or_else(|_| Err(Status::deadline_exceeded("nobody answers"))) {
+            Ok(answer) => return Ok(answer.into_inner()),
+            Err(status) => status,
+        };
+        let is_open =
+            matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Unknown | Code::Cancelled);
+        if !is_open {
+            return Err(status);
+        }
+        assert!(begun.elapsed() < PATIENCE, "it is never known: {status:?}");
+        sleep(AGAIN).await;
     }
 }
 
