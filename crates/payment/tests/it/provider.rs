@@ -1,10 +1,14 @@
 //! The sandbox provider by itself: what it answers, how it misbehaves, and that its log knows everything that was ever answered.
 
+use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use payment::provider::words::{Answer, Charge, State};
 use reqwest::{Client, StatusCode};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
 
 use crate::running::until;
 use crate::sandbox::Sandbox;
@@ -172,4 +176,62 @@ async fn it_dies_and_knows_everything_that_it_has_answered() {
     let other = Sandbox::args(&addr, &sandbox.log.to_string_lossy());
     let refused = payment::provider::Provider::open(&other).await.err().unwrap();
     assert!(format!("{refused:#}").contains("is held by another process"), "{refused:#}");
+}
+
+/// Says where the log of the process is: a variable of its environment.
+const LOG: &str = "BOOSTER_TEST_PROVIDER_LOG";
+
+/// The process, as `booster provider` is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "another test starts it, as a process of its own"]
+async fn serve() {
+    let Ok(log) = std::env::var(LOG) else { return };
+    let code = payment::provider::run(Sandbox::args("127.0.0.1:0", &log)).await.unwrap();
+    assert_eq!(code, std::process::ExitCode::SUCCESS);
+}
+
+/// What it says; whoever drops it breaks its pipe.
+type Said = tokio::io::Lines<BufReader<ChildStdout>>;
+
+/// Starts it, and reads where it is.
+async fn process(log: &Path) -> (Child, Said, String) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["provider::serve", "--exact", "--ignored", "--nocapture"]).env(LOG, log).kill_on_drop(true);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    loop {
+        let line = lines.next_line().await.unwrap().expect("it says where it is");
+        if let Some(at) = line.find("http://") {
+            return (child, lines, line[at..].to_owned());
+        }
+    }
+}
+
+#[tokio::test]
+async fn as_a_process_it_is_killed_started_again_and_told_to_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("of/its/own/provider.jsonl");
+    let charge = async |url: &str, key: &str| {
+        let sent = Client::new().post(format!("{url}/v1/charges")).json(&command(key, "sandbox")).send().await;
+        sent.unwrap().json::<Answer>().await.unwrap()
+    };
+    let (mut child, _said, url) = process(&log).await;
+    let first = charge(&url, "a").await;
+    child.kill().await.unwrap();
+    let (mut child, _said, url) = process(&log).await;
+    assert_eq!(charge(&url, "a").await, first);
+    let pid = child.id().unwrap().to_string();
+    // What is in hand is answered.
+    let slow = async {
+        let sent = Client::new().post(format!("{url}/v1/charges")).json(&command("b", "sandbox:delay")).send().await;
+        sent.unwrap().json::<Answer>().await.unwrap().state
+    };
+    let told = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let mut kill = Command::new("kill");
+        assert!(kill.args(["-s", "TERM", &pid]).status().await.unwrap().success());
+    };
+    assert_eq!(tokio::join!(slow, told).0, State::Charged);
+    assert!(child.wait().await.unwrap().success());
+    assert_eq!(std::fs::read_to_string(&log).unwrap().lines().count(), 2);
 }
