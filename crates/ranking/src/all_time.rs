@@ -21,7 +21,7 @@ use crate::postgres::all_time;
 use crate::redis::Boards;
 
 /// For how long whoever was told to ask PostgreSQL is waited for, before another one is.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Pause after it could not be asked for.
 const AGAIN: Duration = Duration::from_millis(250);
 /// How often it is asked again to hear of changes: the slot may have moved to another node.
@@ -126,6 +126,15 @@ impl AllTime {
         self.remember(known.clone()).await;
         self.0.boards.put_top(&known.top, self.kept()).await?;
         Ok(())
+    }
+
+    /// The same, unless Redis has something that is not older than this, or somebody else is just asking.
+    ///
+    /// # Errors
+    /// PostgreSQL is away, or Redis is.
+    pub async fn renew_old(&self, old: Duration) -> Result<(), Error<Refusal>> {
+        let kept = self.0.boards.find_top(old, PATIENCE).await?;
+        if kept.is_none_or(|kept| kept.is_due) { self.renew().await } else { Ok(()) }
     }
 
     /// Until told to stop.

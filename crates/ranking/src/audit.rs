@@ -153,7 +153,7 @@ impl Auditor {
 
     /// Scores that have been on their way to Redis for too long. Others may be on their way by then.
     async fn behind(&self) -> anyhow::Result<Option<String>> {
-        let due = day::due(&self.pool, None, PAGE).await?;
+        let due = day::due(&self.pool, None).await?;
         loop {
             let behind = day::behind(&self.pool, &due).await?;
             if behind == 0 {

@@ -38,8 +38,8 @@ pub const DAY_KEPT_DAYS: i32 = 8;
 pub const WEEK_KEPT_DAYS: i32 = 36;
 /// Years whose days can be counted with.
 const YEARS: std::ops::RangeInclusive<i16> = 1970..=9998;
-/// The day before which nothing happened.
-const EPOCH: Date = Date::constant(1970, 1, 1);
+/// The day before which nothing was sold.
+pub const EPOCH: Date = Date::constant(1970, 1, 1);
 
 /// Which span of days a board counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

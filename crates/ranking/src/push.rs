@@ -26,12 +26,11 @@ use crate::redis::{Answer, Boards, PUSHED_MOST, Pushed};
 
 /// How often it is looked for scores without a reason: another process may have died.
 const LOOK: Duration = Duration::from_millis(250);
-/// How often it is looked once the bell has rung, which it does a moment before a batch is committed.
-const LOOK_SOON: Duration = Duration::from_millis(20);
+/// How often it is looked once the bell has rung, which it does a moment before a batch is committed; and the shortest pause between
+/// two looks.
+const LOOK_SOON: Duration = Duration::from_millis(50);
 /// For how long.
 const SOON: Duration = Duration::from_secs(1);
-/// Scores that are read at once.
-const PAGE: i64 = 500;
 /// Boards that are pushed to at once.
 const AT_ONCE: usize = 8;
 /// How often it is looked whether Redis has every board.
@@ -55,8 +54,6 @@ struct Pusher {
     boards: Boards,
     rebuilds: Rebuilds,
     all_time: AllTime,
-    /// Whether others have not been told yet that the top of all time may have changed.
-    owes_top: bool,
     /// When it was last said that something could not be done.
     said: Option<Instant>,
 }
@@ -68,7 +65,6 @@ pub fn spawn(process: &Process, pool: &Pool, boards: &Boards, rebuilds: &Rebuild
         boards: boards.clone(),
         rebuilds: rebuilds.clone(),
         all_time: all_time.clone(),
-        owes_top: false,
         said: None,
     };
     let (mut pushing, mut keeping, bell) = (pusher(), pusher(), bell.clone());
@@ -89,22 +85,20 @@ impl Pusher {
         let mut soon_until = Instant::now();
         loop {
             let pause = if Instant::now() < soon_until { LOOK_SOON } else { LOOK };
-            let wait = async {
+            let look = async {
                 if tokio::time::timeout(pause, bell.0.notified()).await.is_ok() {
+                    soon_until = Instant::now() + SOON;
                     tokio::time::sleep(LOOK_SOON).await;
-                    return true;
                 }
-                false
+                self.push_all().await
             };
-            let Some(rung) = told.run_until_cancelled(wait).await else { return };
-            if rung {
-                soon_until = Instant::now() + SOON;
-            }
-            match self.push_all().await {
-                Ok(0) => {}
+            // Whatever it is cut off in is found again.
+            match told.run_until_cancelled(look).await {
+                None => return,
+                Some(Ok(0)) => {}
                 // What was rung for has been found; others ring again.
-                Ok(_) => soon_until = Instant::now(),
-                Err(error) => self.say(&error),
+                Some(Ok(_)) => soon_until = Instant::now(),
+                Some(Err(error)) => self.say(&error),
             }
         }
     }
@@ -112,58 +106,53 @@ impl Pusher {
     /// Everything that Redis may not know yet; answers how many scores there were.
     async fn push_all(&mut self) -> Result<usize, Error<Refusal>> {
         let (mut after, mut found, mut behind) = (None, 0, 0);
+        // A board that could not be reached is not tried again before the next look.
+        let mut failed = HashSet::new();
         loop {
-            let due = day::due(&self.pool, after.as_ref(), PAGE).await?;
+            let due = day::due(&self.pool, after.as_ref()).await?;
             let Some(last) = due.last() else { break };
             after = Some((last.day, last.daily.item_id.clone()));
             found += due.len();
-            let applied = self.push(&due).await;
+            self.push(&due, &mut failed).await;
+            let is_there = |due: &Due| !boards_of(due).iter().any(|board| failed.contains(board));
+            let applied: Vec<Due> = due.iter().filter(|due| is_there(due)).cloned().collect();
             behind += due.len() - applied.len();
             self.renew_top().await;
             day::applied(&self.pool, &applied).await?;
             metrics::counter!("booster_ranking_pushed_scores_total").increment(applied.len() as u64);
         }
-        if self.owes_top {
-            self.renew_top().await;
-        }
         metrics::gauge!("booster_ranking_unapplied_scores").set(u32::try_from(behind).unwrap_or(u32::MAX));
         Ok(found)
     }
 
-    /// Where it fails nothing waits for it: it is tried again at the next look, and whoever reads it asks again by himself when what he
-    /// knows is not fresh any more.
+    /// Scores are noted as applied after it: whoever dies before leaves them to somebody who renews it.
     async fn renew_top(&mut self) {
-        let renewed = self.all_time.renew().await;
-        self.owes_top = renewed.is_err();
-        if let Err(error) = renewed {
+        if let Err(error) = self.all_time.renew().await {
             self.say(&error);
         }
     }
 
-    /// Answers those that both of their boards have taken.
-    async fn push(&mut self, due: &[Due]) -> Vec<Due> {
+    /// Adds to `failed` the boards that have not taken what is theirs.
+    async fn push(&mut self, due: &[Due], failed: &mut HashSet<Board>) {
         let mut by_board: BTreeMap<Board, BTreeMap<ItemId, Score>> = BTreeMap::new();
-        for Due { day, daily, weekly } in due {
+        for one in due {
             // Two days of a week have the same score of it.
-            for (board, score) in [(Board::of_day(*day), daily), (Board::of_week(*day), weekly)] {
+            for (board, score) in boards_of(one).into_iter().zip([&one.daily, &one.weekly]) {
                 by_board.entry(board).or_default().insert(score.item_id.clone(), score.clone());
             }
         }
+        by_board.retain(|board, _| !failed.contains(board));
         let pushes = by_board.into_iter().map(|(board, scores)| {
             let pusher = &*self;
             async move { (board, pusher.push_to(&board, scores.into_values().collect()).await) }
         });
         let pushed: Vec<_> = futures::stream::iter(pushes).buffer_unordered(AT_ONCE).collect().await;
-        let mut failed = HashSet::new();
         for (board, outcome) in pushed {
             if let Err(error) = outcome {
                 failed.insert(board);
                 self.say(&error);
             }
         }
-        let is_there =
-            |due: &&Due| ![Board::of_day(due.day), Board::of_week(due.day)].iter().any(|board| failed.contains(board));
-        due.iter().filter(is_there).cloned().collect()
     }
 
     async fn push_to(&self, board: &Board, scores: Vec<Score>) -> Result<(), Error<Refusal>> {
@@ -182,7 +171,8 @@ impl Pusher {
         Ok(())
     }
 
-    /// A board that Redis has lost is made anew before anybody asks for it.
+    /// A board that Redis has lost is made anew before anybody asks for it; and so is what was sold most of all time, where whoever
+    /// should have told that it has changed could not.
     async fn keep(&mut self) {
         if let Err(error) = self.keep_whole().await {
             self.say(&error);
@@ -196,7 +186,7 @@ impl Pusher {
                 self.rebuilds.make_missing(&board).await?;
             }
         }
-        Ok(())
+        self.all_time.renew_old(KEEP_EVERY).await
     }
 
     fn say(&mut self, error: &Error<Refusal>) {
@@ -205,6 +195,11 @@ impl Pusher {
             tracing::warn!(cause = error.chain(), "the boards cannot be brought up to date now");
         }
     }
+}
+
+/// That of its day and that of its week.
+fn boards_of(due: &Due) -> [Board; 2] {
+    [Board::of_day(due.day), Board::of_week(due.day)]
 }
 
 /// The boards that something was sold on, and that are kept, or were a moment ago.

@@ -20,9 +20,9 @@ const AT_ONCE: usize = 4;
 const RETRY: Duration = Duration::from_secs(1);
 /// How often it is begun anew where some of the board was lost meanwhile.
 const TRIES: usize = 3;
-/// For how long a board that was missing, and was made, is not made again.
+/// For how long it is remembered that a board was made, where whoever made it did not live to forget it.
 const MADE: Duration = Duration::from_secs(1);
-/// Boards that this is remembered of, at most.
+/// Boards that are being made, at most, until one of them may be made twice at once.
 const REMEMBERED: u64 = 1_000;
 
 /// Makes boards anew. A cheap handle.
@@ -31,7 +31,7 @@ pub struct Rebuilds {
     pool: Pool,
     boards: Boards,
     places: Arc<Semaphore>,
-    /// Boards that were missing a moment ago: however many find out at once, one of them makes it.
+    /// Boards that are missing: however many find out at once, one of them makes it.
     made: Cache<Board, ()>,
 }
 
@@ -62,7 +62,10 @@ impl Rebuilds {
             let _place = self.places.acquire().await.ok();
             self.make(board, "missing").await.map(drop)
         };
-        self.made.try_get_with(*board, make).await.map_err(|error| told(&error))
+        let made = self.made.try_get_with(*board, make).await.map_err(|error| told(&error));
+        // Those who waited have been told. It may be lost again in the next moment, and is then made again.
+        self.made.invalidate(board).await;
+        made
     }
 
     async fn make(&self, board: &Board, cause: &'static str) -> Result<i64, Error<Refusal>> {

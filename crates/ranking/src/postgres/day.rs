@@ -6,7 +6,10 @@ use jiff::civil::Date;
 use kit::postgres::{Failure, Pool, Tx};
 
 use super::{named, read_day};
-use crate::board::{Board, ItemId, Score};
+use crate::board::{Board, EPOCH, ItemId, Score};
+
+/// Scores that are read at once of those that Redis may not know yet.
+pub const DUE_MOST: usize = 500;
 
 /// A score that Redis may not know yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,23 +78,24 @@ async fn add<'a>(tx: &mut Tx, new: impl Iterator<Item = (&'a (Date, ItemId), &'a
     Ok(())
 }
 
-/// Scores that Redis may not know yet, after a place, in the order of days and items. Those of a day and of its week are of one
-/// moment.
-pub async fn due(pool: &Pool, after: Option<&(Date, ItemId)>, limit: i64) -> Result<Vec<Due>, Failure> {
+/// Scores that Redis may not know yet, after a place, in the order of days and items, at most [`DUE_MOST`]. Those of a day and of its
+/// week are of one moment.
+pub async fn due(pool: &Pool, after: Option<&(Date, ItemId)>) -> Result<Vec<Due>, Failure> {
+    let (day, item) = after.map_or((EPOCH, ""), |(day, item_id)| (*day, item_id.as_str()));
+    // PostgreSQL has no idea how few rows these are. As it stands, it walks along the index in any case: there is no place that is none,
+    // and the limit is a number that it knows when it plans.
     let rows = sqlx::query!(
         r#"SELECT due.day, due.item_id, due.score, due.version, week.score AS "week_score!", week.version AS "week_version!"
            FROM (SELECT day, item_id, score, version FROM ranking.day_score
-                 WHERE applied < version AND ($1::date IS NULL OR (day, item_id) > ($1, $2::text))
-                 ORDER BY day, item_id LIMIT $3) AS due
+                 WHERE applied < version AND (day, item_id) > ($1, $2::text) ORDER BY day, item_id LIMIT 500) AS due
            CROSS JOIN LATERAL (
              SELECT sum(one.score)::bigint AS score, sum(one.version)::bigint AS version
              FROM generate_series(0, 6) AS nth
              JOIN ranking.day_score AS one
                ON one.day = date_trunc('week', due.day)::date + nth AND one.item_id = due.item_id) AS week
            ORDER BY due.day, due.item_id"#,
-        after.map(|(day, _)| named(*day)),
-        after.map(|(_, item_id)| item_id.as_str()),
-        limit,
+        named(day),
+        item,
     )
     .fetch_all(pool)
     .await?;
@@ -127,10 +131,11 @@ pub async fn applied(pool: &Pool, due: &[Due]) -> Result<(), Failure> {
 
 /// Scores of a board after an item, in the order of items, those included that are zero.
 pub async fn page(pool: &Pool, board: &Board, after: &str, limit: i64) -> Result<Vec<Score>, Failure> {
-    // The first of each day are enough: whoever is among the first of all is among the first of each of his days.
+    // The first of each day are enough: whoever is among the first of all is among the first of each of his days. That a week has no
+    // more than seven days is said so that PostgreSQL knows it when it plans.
     let rows = sqlx::query!(
         r#"SELECT one.item_id AS "item_id!", sum(one.score)::bigint AS "score!", sum(one.version)::bigint AS "version!"
-           FROM generate_series(0, $2::integer) AS nth
+           FROM (SELECT nth FROM generate_series(0, $2::integer) AS nth LIMIT 7) AS days
            CROSS JOIN LATERAL (
              SELECT item_id, score, version FROM ranking.day_score
              WHERE day = $1::date + nth AND item_id > $3 ORDER BY item_id LIMIT $4) AS one

@@ -20,8 +20,11 @@ fn seed() -> u64 {
     seed
 }
 
+/// An event, under an id of its own.
+type Named = (uuid::Uuid, bus::event::NewEvent);
+
 /// Events, and what they come to: of two items, on two days.
-fn events() -> (Vec<(uuid::Uuid, bus::event::NewEvent)>, [(i64, i64); 2]) {
+fn events() -> (Vec<Named>, [(i64, i64); 2]) {
     let (mut events, mut sums) = (Vec::new(), [(0, 0); 2]);
     for number in 0..ORDERS {
         let (day, quantity) = (number % 2, i64::try_from(number).unwrap() + 1);

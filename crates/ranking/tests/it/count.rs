@@ -88,7 +88,7 @@ async fn whatever_order_paid_and_cancelled_come_in_and_however_often_nothing_is_
     service.until_day(day, &[("tea", 1)]).await;
     scene.tell(&[paid(&late), cancelled(&late), cancelled(&early)]).await;
     scene.settled().await;
-    assert_eq!(service.listed(pb::Period::Daily, &day.to_string()).await, [("tea".to_owned(), 1)]);
+    assert_eq!(service.listed(pb::Period::Daily, &day.to_string()).await.unwrap(), [("tea".to_owned(), 1)]);
     let counted = scene.assert_clean().await;
     assert_eq!((counted.sales, counted.boards), (3, 2));
     service.stop().await;

@@ -13,6 +13,7 @@ mod bad_input;
 mod boards;
 mod count;
 mod crowd;
+mod deadlock;
 mod dies;
 mod poison;
 mod rebuild;

@@ -33,6 +33,7 @@ const ORDER: &str = "order";
 /// Where one test is alone, and orders are told of.
 pub struct Scene {
     pub servers: Servers,
+    pub admin_url: Secret,
     admin: Mutex<sqlx::PgConnection>,
     /// For what no service would do.
     pub redis: fred::clients::Client,
@@ -61,6 +62,8 @@ impl Scene {
 
     /// One on servers that are the test's own.
     pub async fn on(servers: Servers, admin_url: Secret) -> Self {
+        // A database that was just copied is slow for the first who comes.
+        let admin = Mutex::new(warm(&admin_url).await);
         bus::topic::make(&servers, ORDER).await.unwrap();
         let pool = kit::postgres::connect(&servers, ORDER).await.unwrap();
         let (teller, running) = process().await;
@@ -76,8 +79,7 @@ impl Scene {
         bus::relay::outbox::spawn(&teller, relay).await.unwrap();
         let redis = connect(&servers).await;
         let boards = Boards::new(Redis::connect(&servers, 1, ranking::LIBRARIES).await.unwrap(), &servers);
-        let admin = Mutex::new(sqlx::PgConnection::connect(admin_url.expose()).await.unwrap());
-        Self { servers, admin, redis, boards, ground: None, pool, outbox, teller, running }
+        Self { servers, admin_url, admin, redis, boards, ground: None, pool, outbox, teller, running }
     }
 
     /// Clears it away; services in it must have ended.
@@ -99,8 +101,13 @@ impl Scene {
 
     /// Tells of orders, in this order.
     pub async fn tell(&self, events: &[NewEvent]) {
-        let change = self.outbox.begin::<()>(&self.pool).await.unwrap();
-        change.commit(events).await.unwrap();
+        let mut change = None;
+        until("something can be told", async || {
+            change = self.outbox.begin::<()>(&self.pool).await.ok();
+            change.is_some()
+        })
+        .await;
+        change.unwrap().commit(events).await.unwrap();
     }
 
     /// The same, where each event has an id that the test chose, and so may come more than once.
@@ -215,9 +222,16 @@ impl Scene {
     }
 }
 
+/// A connection that has read what each first one has to read.
+pub async fn warm(admin_url: &Secret) -> sqlx::PgConnection {
+    let mut admin = sqlx::PgConnection::connect(admin_url.expose()).await.unwrap();
+    sqlx::query("SELECT FROM pg_class").execute(&mut admin).await.unwrap();
+    admin
+}
+
 /// Many tests share one PostgreSQL.
 pub fn few_connections(servers: Servers) -> Servers {
-    Servers { postgres_connections: 4, ..servers }
+    Servers { postgres_connections: 6, ..servers }
 }
 
 /// The boards of a day and of its week.
