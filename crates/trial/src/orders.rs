@@ -140,9 +140,12 @@ async fn orders<T>(
     let mut settled = settle::judged(&stored, &faces, setting, args, &ordered.entries).await?;
     voice.say("booster audit");
     let audit = audit(setting).await?;
-    let found = audit.violations.iter().map(|said| Violation::new(Rule::Audit, "", said.to_string()));
+    let found = audit.violations.iter().map(|found| {
+        let found = found.to_string();
+        Violation::new(Rule::Audit, "booster", found.trim_start_matches("booster "))
+    });
     settled.verdict.violations.extend(found);
-    Ok((report(args, ordered, settled, audit.summary), came))
+    Ok((report(args, ordered, settled, audit.summaries), came))
 }
 
 /// Places all of them, follows those whose users are not done with them, and waits until every one has ended.
@@ -187,7 +190,7 @@ async fn audit(setting: &Setting) -> anyhow::Result<Audit> {
     Ok(Audit::read(&program.run().await?))
 }
 
-fn report(args: &Args, ordered: Ordered, settled: Settled, audit: String) -> Report {
+fn report(args: &Args, ordered: Ordered, settled: Settled, audit: Vec<String>) -> Report {
     let mut report = Report::count(&settled.kept.orders, settled.verdict);
     report.wanted = args.orders as usize;
     report.took = ordered.took;

@@ -16,6 +16,8 @@ pub struct Report {
     pub wanted: usize,
     /// Orders that are kept.
     pub placed: usize,
+    /// Orders that have ended.
+    pub finished: usize,
     /// From the first placing to the last answer to one.
     pub took: Duration,
     /// From the first placing until every order had ended, or was not waited for any longer.
@@ -44,8 +46,8 @@ pub struct Report {
     pub arrived: Option<Duration>,
     /// What was killed meanwhile.
     pub killed: Option<Killed>,
-    /// The last line of `booster audit`, without its first word.
-    pub audit: String,
+    /// The lines of `booster audit` that sum up, without their first word.
+    pub audit: Vec<String>,
     /// Whether everything is as it must be.
     pub verdict: Verdict,
 }
@@ -72,6 +74,7 @@ impl Report {
         Self {
             wanted: 0,
             placed: orders.len(),
+            finished: orders.iter().filter(|order| order.is_sale() || order.is_undone()).count(),
             took: Duration::ZERO,
             ended: Duration::ZERO,
             waits: empty(),
@@ -86,7 +89,7 @@ impl Report {
             deeds: None,
             arrived: None,
             killed: None,
-            audit: String::new(),
+            audit: Vec::new(),
             verdict,
         }
     }
@@ -112,7 +115,9 @@ impl fmt::Display for Report {
         let at = |times: &Histogram<u64>, quantile| times.value_at_quantile(quantile) as f64 / 1000.0;
         let [p50, p99] = [0.5, 0.99].map(|quantile| at(&self.waits, quantile));
         writeln!(f, "waited      p50 {p50:.1} ms, p99 {p99:.1} ms for the answer to a placing")?;
-        writeln!(f, "ended       all within {ended:.1} s: {:.0} orders/s", per_second(ended))?;
+        let placed = self.placed;
+        let finished = self.finished;
+        writeln!(f, "ended       {finished} of {placed} within {ended:.1} s: {:.0} orders/s", per_second(ended))?;
         let [p50, p99] = [0.5, 0.99].map(|quantile| at(&self.paid, quantile) / 1000.0);
         writeln!(f, "paid        p50 {p50:.2} s, p99 {p99:.2} s after the placing")?;
         for (end, count) in &self.ends {
@@ -135,7 +140,9 @@ impl fmt::Display for Report {
         if let Some(killed) = &self.killed {
             writeln!(f, "{killed}")?;
         }
-        writeln!(f, "audit       {}", self.audit)?;
+        for line in &self.audit {
+            writeln!(f, "audit       {line}")?;
+        }
         self.write_verdict(f)
     }
 }
@@ -160,5 +167,34 @@ impl Report {
             0 => Ok(()),
             more => writeln!(f, "  and {more} more"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::orders::{Rule, Victim, Violation};
+
+    fn said(report: &Report) -> String {
+        let said = report.to_string();
+        let from = said.find("VERDICT").unwrap();
+        said[from..].to_owned()
+    }
+
+    #[test]
+    fn the_verdict_is_the_last_word() {
+        let mut report = Report::count(&[], Verdict::default());
+        assert_eq!(said(&report), "VERDICT exact\n");
+        report.verdict.violations = vec![Violation::new(Rule::Charge, "o1", "was never charged 70")];
+        assert_eq!(said(&report), "VERDICT VIOLATED\n  o1 was never charged 70\n");
+        report.verdict.violations = vec![report.verdict.violations[0].clone(); VIOLATIONS_PRINTED + 3];
+        assert!(said(&report).ends_with("  and 3 more\n"));
+    }
+
+    #[test]
+    fn a_fault_that_fell_beside_the_orders_is_told_with_the_verdict() {
+        let mut report = Report::count(&[], Verdict::default());
+        report.killed = Some(Killed { wanted: vec![Victim::Point], ..Killed::default() });
+        assert!(report.is_beside() && said(&report).starts_with("VERDICT exact, but not everybody was killed"));
     }
 }

@@ -76,7 +76,7 @@ pub(super) async fn run(args: &Args, what: Kill, seed: u64) -> anyhow::Result<Re
     let kills = async |progress, over| kill(&mut stage, what, plan, progress, over).await;
     let (mut report, kills) = rush(&args, seed, kills).await?;
     say("booster audit");
-    let Audit { summary, violations } = stage.audit().await?;
+    let Audit { summary, violations, .. } = stage.audit().await?;
     report.verdict.violations.extend(violations);
     report.killed = Some(Killed {
         what,

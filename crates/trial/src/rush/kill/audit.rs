@@ -4,10 +4,11 @@ use std::process::Output;
 
 use crate::rush::Violation;
 
-/// Its last line, and all that it found.
+/// Its last line, each line of its kind, and all that it found.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Audit {
     pub(crate) summary: String,
+    pub(crate) summaries: Vec<String>,
     pub(crate) violations: Vec<Violation>,
 }
 
@@ -27,8 +28,9 @@ impl Audit {
             let errors = String::from_utf8_lossy(&output.stderr);
             violations.push(Violation::Audited { said: format!("{}: {}", output.status, errors.trim()) });
         }
-        let summary: Vec<&str> = told(SUMMARY);
-        Self { summary: summary.last().copied().unwrap_or("said nothing").to_owned(), violations }
+        let summaries: Vec<String> = told(SUMMARY).into_iter().map(str::to_owned).collect();
+        let summary = summaries.last().cloned().unwrap_or_else(|| "said nothing".to_owned());
+        Self { summary, summaries, violations }
     }
 }
 
@@ -45,8 +47,9 @@ mod tests {
 
     #[test]
     fn a_clean_audit_is_its_last_line() {
-        let audit = read(0, "audit      1 deals, 3 coupons, 0 violations\n", "");
-        assert_eq!(audit, Audit { summary: "1 deals, 3 coupons, 0 violations".to_owned(), violations: Vec::new() });
+        let audit = read(0, "audit      2 items\naudit      1 deals, 3 coupons, 0 violations\n", "");
+        assert_eq!(audit.summary, "1 deals, 3 coupons, 0 violations");
+        assert_eq!((audit.summaries.len(), audit.violations.len()), (2, 0));
     }
 
     #[test]
