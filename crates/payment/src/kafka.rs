@@ -63,6 +63,10 @@ fn asked(event: &Event) -> Result<Asked, Unreadable> {
         kind,
     };
     asked.check().map_err(invalid)?;
+    // Whatever keeps the order of events, and parks them, goes by the subject.
+    if event.subject != asked.order_id.as_str() {
+        return Err(Unreadable::new(format!("it is about {}, and asks for {}", event.subject, asked.order_id)));
+    }
     Ok(asked)
 }
 
@@ -161,6 +165,9 @@ mod tests {
         assert!(asked(&event(|requested| money(requested, "won", 1))).is_err());
         let mut foreign = event(|_| {});
         foreign.kind = "booster.order.v1.OrderPaid".to_owned();
+        assert!(asked(&foreign).is_err());
+        foreign = event(|_| {});
+        foreign.subject = "p".to_owned();
         assert!(asked(&foreign).is_err());
         foreign = event(|_| {});
         foreign.payload = bytes::Bytes::from_static(b"\xff\xff");

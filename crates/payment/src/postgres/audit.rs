@@ -63,7 +63,10 @@ pub async fn contradictions(pool: &Pool, limit: i64) -> Result<Vec<String>, Fail
              (answer = 'DONE' AND state NOT IN ('CHARGED', 'REFUNDED'), format('the order was told that it is charged, and it is %s (I7)', state)),
              (answer <> 'DONE' AND state = 'CHARGED' AND due_at IS NULL, 'the order was told that it is not charged, and it is (I7)')
            ) AS sentence (wrong, what)
-           WHERE wrong ORDER BY order_id, what LIMIT $1"#,
+           WHERE wrong
+           UNION ALL SELECT format('order %s: it is to be settled, and has no payment', order_id)
+           FROM payment.due LEFT JOIN payment.payment USING (order_id) WHERE payment_id IS NULL
+           ORDER BY 1 LIMIT $1"#,
         limit,
     )
     .fetch_all(pool)

@@ -10,7 +10,7 @@ use crate::running::insist;
 use crate::scene::{AMOUNT, Scene, charge, undo};
 
 /// A change of the tables, against which nothing stands any more, and the sentences that must be said of it.
-const DEFECTS: [(&str, &[&str]); 11] = [
+const DEFECTS: [(&str, &[&str]); 12] = [
     ("UPDATE payment.payment SET version = version", &[]),
     (
         "UPDATE payment.payment SET refunded = 1 WHERE order_id = 'charged'",
@@ -32,6 +32,7 @@ const DEFECTS: [(&str, &[&str]); 11] = [
         "UPDATE payment.payment SET state = 'PENDING', answer = NULL WHERE order_id = 'declined'",
         &["it is PENDING, and nobody settles it (I8)"],
     ),
+    ("INSERT INTO payment.due VALUES ('nobody', false)", &["it is to be settled, and has no payment"]),
     ("INSERT INTO payment.due VALUES ('charged', false)", &["it is CHARGED, and somebody would still settle it"]),
     (
         "UPDATE payment.payment SET wanted = 'UNDO' WHERE order_id = 'charged'; INSERT INTO payment.due VALUES ('charged', true)",
