@@ -9,11 +9,11 @@ pub mod grpc;
 
 pub mod watch;
 pub mod find;
+pub mod audit;
 pub mod push;
 pub mod all_time;
 pub mod rebuild;
 pub mod record;
-pub mod audit;
 
 pub mod redis;
 pub mod postgres;

@@ -1,4 +1,5 @@
-//! Redis is away for a moment, or has lost its functions or all that it had: sales go on, and then the boards catch up.
+//! Redis is away for a moment, or has lost its functions or all that it had: sales go on, and then the boards catch up. PostgreSQL
+//! crashes: nothing is counted twice, and nothing is lost.
 
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ async fn servers(private: &Private) -> (Servers, Secret) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sales_go_on_while_redis_is_away_and_then_the_boards_catch_up() {
+async fn sales_go_on_while_redis_is_away_and_all_is_right_after_a_crash() {
     let private = Arc::new(tokio::task::spawn_blocking(|| Private::start("ranking-away")).await.unwrap());
     let (servers, admin) = servers(&private).await;
     let scene = Scene::on(servers.clone(), admin).await;
@@ -92,6 +93,14 @@ async fn sales_go_on_while_redis_is_away_and_then_the_boards_catch_up() {
         scene.number("SELECT count(*) FROM ranking.day_score WHERE applied < version").await == 0
     })
     .await;
+    // PostgreSQL crashes while it counts (F17).
+    let batch: Vec<_> = (0..300).map(|nth| paid(&order(&format!("c{nth}"), noon(day), &[("tea", 1, "v")]))).collect();
+    scene.tell(&batch).await;
+    let hurt = private.clone();
+    tokio::task::spawn_blocking(move || hurt.crash_postgres()).await.unwrap();
+    scene.settled().await;
+    service.until_day(day, &[("tea", number + 300)]).await;
+    service.until_all_time(&[("tea", number + 300)]).await;
     scene.assert_clean().await;
     service.stop().await;
     scene.end().await;

@@ -163,6 +163,11 @@ impl Scene {
     /// A number that PostgreSQL tells.
     pub async fn number(&self, statement: &'static str) -> i64 {
         let mut admin = self.admin.lock().await;
+        if let Ok(number) = sqlx::query_scalar(statement).fetch_one(&mut *admin).await {
+            return number;
+        }
+        // Where PostgreSQL was away its sessions are gone.
+        *admin = warm(&self.admin_url).await;
         sqlx::query_scalar(statement).fetch_one(&mut *admin).await.unwrap()
     }
 
