@@ -142,6 +142,8 @@ mod tests {
         }
     }
 
+    type Damage = fn(&mut order::PaymentRequested);
+
     #[test]
     fn a_request_is_read_and_a_damaged_one_is_not() {
         let read = asked(&event(|_| {})).unwrap();
@@ -149,7 +151,7 @@ mod tests {
         let money = |requested: &mut order::PaymentRequested, currency: &str, minor_units| {
             requested.amount = Some(types::Money { currency: currency.to_owned(), minor_units });
         };
-        let damages: [(&str, fn(&mut order::PaymentRequested)); 7] = [
+        let damages: [(&str, Damage); 7] = [
             ("kind", |requested| requested.kind = 0),
             ("another kind", |requested| requested.kind = 7),
             ("order", |requested| requested.order = None),
