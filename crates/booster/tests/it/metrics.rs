@@ -7,7 +7,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
+use proto::order::v1::OrderState;
+
 use crate::booster::{promotions, run, told};
+use crate::whole::Whole;
 
 /// How long a number may take to be there: deals are counted every fifteen seconds.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -42,6 +45,30 @@ async fn a_claim_and_a_refusal_are_seen_by_whoever_scrapes() {
         wait_for(admin, line).await;
     }
     ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_seen_by_whoever_scrapes() {
+    let whole = Whole::start("metrics-order").await;
+    whole.stock().await;
+    whole.ordered("ann", "sandbox", OrderState::Paid).await;
+    for line in [
+        r#"booster_errands_total{kind="DO",outcome="done"} 1"#,
+        r#"booster_outbox_slots{service="promotion"} 16"#,
+        r#"booster_outbox_slots{service="order"} 16"#,
+        r#"booster_outbox_slots{service="point"} 16"#,
+        r#"booster_outbox_slots{service="payment"} 16"#,
+        r#"booster_outbox_unsent_rows{service="promotion"} 0"#,
+        r#"booster_relay_active{service="promotion"} 1"#,
+        r#"booster_consumed_events_total{consumer="promotion.orders",outcome="first"} "#,
+        r#"booster_consumed_events_total{consumer="order",outcome="first"} "#,
+        r#"booster_consumed_events_total{consumer="ranking",outcome="first"} 1"#,
+        r#"booster_orders_placed_total 1"#,
+        r#"booster_condition_met{condition="payment"} 1"#,
+    ] {
+        wait_for(whole.process.admin_addr(), line).await;
+    }
+    whole.end().await;
 }
 
 /// Scrapes until a line begins so.

@@ -201,3 +201,49 @@ pub async fn insist<T>(ask: impl AsyncFn() -> Result<Response<T>, Status>) -> T 
 pub fn won(minor_units: i64) -> Money {
     Money { currency: "KRW".to_owned(), minor_units }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_process_answers_for_all_services() {
+    let whole = Whole::start("whole").await;
+    let (url, addr) = (whole.process.grpc_url(), whole.process.grpc_addr().to_string());
+    for service in ["promotion", "order", "point", "payment", "ranking"] {
+        let name = format!("booster.{service}.v1.{}{}Service", service[..1].to_uppercase(), &service[1..]);
+        assert_eq!(told(None, &["healthcheck", "--grpc-addr", &addr, "--service", &name]).await, "SERVING\n");
+    }
+    // Dead letters of two services, and one service that answers for both.
+    for service in ["payment", "promotion"] {
+        let row = "'payment', 'o1', 't', 0, 0, '{}', '', 'a test', 1";
+        let columns = r#"consumer, parking_key, topic, partition, "offset", headers, payload, cause, attempts"#;
+        whole.sql(&format!("INSERT INTO {service}.parked ({columns}) VALUES ({row})")).await;
+    }
+    let dlq = async |args: &[&str]| told(None, &[&["dlq"], args, &["--addr", &url]].concat()).await;
+    let listed = async || {
+        let listed = dlq(&["list"]).await;
+        let ids = listed.lines().skip(1).map(|line| line.split_whitespace().next().unwrap().to_owned());
+        ids.collect::<Vec<_>>()
+    };
+    assert_eq!(listed().await, ["promotion-1", "payment-1"]);
+    assert_eq!(dlq(&["list", "--by-cause"]).await.lines().last(), Some("    2  a test"));
+    assert!(dlq(&["show", "payment-1"]).await.contains("consumer     payment\n"));
+    dlq(&["discard", "payment-1", "--why", "a test", "--operator", "ann"]).await;
+    assert_eq!(listed().await, ["promotion-1"]);
+
+    // Whoever reads a topic takes it once more by his own name.
+    whole.stock().await;
+    whole.ordered("ann", "sandbox", OrderState::Paid).await;
+    for (topic, consumer) in [
+        ("order", "promotion.orders"),
+        ("order", "point"),
+        ("order", "payment"),
+        ("order", "ranking"),
+        ("promotion", "order"),
+        ("point", "order"),
+        ("payment", "order"),
+    ] {
+        let topic = format!("booster.{topic}.v1");
+        let args = ["replay", "--topic", &topic, "--consumer", consumer, "--from", "beginning", "--to", "now"];
+        let said = told(Some(&whole.ground), &args).await;
+        assert!(said.contains(": 0 first, ") && !said.contains(", 0 again, "), "{consumer}: {said}");
+    }
+    whole.end().await;
+}
