@@ -50,6 +50,7 @@ fn end(evidence: &Evidence<'_>, case: &Case<'_>) -> Option<(Rule, String)> {
         {
             wrong(format!("is {state}, and its user was told that it is cancelled"))
         }
+        OrderState::Failed if order.was_paid => wrong(format!("is {state}, and had been paid")),
         OrderState::Failed => {
             let fate = fate(evidence, case);
             (!fate.may_fail.contains(reason)).then(|| {

@@ -34,6 +34,7 @@ fn a_coupon_that_is_not_with_its_order_is_found() {
 fn a_coupon_of_an_undone_order_that_is_not_restored_is_found() {
     let mut run = Run::exact();
     run.undo(0, OrderState::Failed, "PAYMENT_UNSETTLED");
+    run.order(0).was_paid = false;
     (run.is_hurt, run.order(0).inside.is_silent) = (true, true);
     assert_eq!(run.found(), []);
     (run.kept.coupons[0].state, run.kept.coupons[0].order_id) = ("REDEEMED".to_owned(), Some("o0".to_owned()));

@@ -107,6 +107,7 @@ fn an_order_that_does_not_end_is_found() {
 fn an_order_that_failed_for_no_reason_is_found() {
     let mut run = Run::exact();
     run.undo(5, OrderState::Failed, "PAYMENT_DECLINED");
+    run.order(5).was_paid = false;
     assert!(run.found().contains(&(Rule::Fate, "o5".to_owned())));
     // Where its step was given up because somebody had been killed, it may.
     let order = run.order(5);
@@ -123,6 +124,11 @@ fn a_declined_order_that_failed_for_another_reason_is_found() {
     let mut run = Run::exact();
     run.payment("o1").state = PaymentState::Voided;
     assert_eq!(run.found(), one(Rule::Charge, "o1"));
+}
+
+#[test]
+fn an_order_that_failed_after_it_was_paid_is_found() {
+    assert_eq!(with_order(1, |order| order.was_paid = true), one(Rule::Fate, "o1"));
 }
 
 #[test]
