@@ -4,7 +4,7 @@ use futures::StreamExt as _;
 use proto::order::v1::OrderState;
 use tonic_types::StatusExt as _;
 
-use crate::stage::{Stage, plain, reason, won};
+use crate::stage::{Stage, insist, plain, reason, won};
 
 #[tokio::test]
 async fn a_request_places_one_order_however_often_it_comes() {
@@ -13,8 +13,14 @@ async fn a_request_places_one_order_however_often_it_comes() {
     let asked = plain("ann", "soup", 2, 1_000);
     // At once, and one after the other.
     let clients = (0..20).map(|_| (stage.client.clone(), asked.clone()));
-    let placed =
-        clients.map(|(mut client, asked)| async move { client.place_order(asked).await.unwrap().into_inner() });
+    let placed = clients.map(|(client, asked)| async move {
+        insist(|| {
+            let (mut client, asked) = (client.clone(), asked.clone());
+            async move { client.place_order(asked).await }
+        })
+        .await
+        .unwrap()
+    });
     let placed = futures::future::join_all(placed).await;
     let first = stage.place(asked.clone()).await.unwrap();
     assert!(placed.iter().all(|order| order.order_id == first.order_id));
@@ -32,10 +38,16 @@ async fn never_one_more_is_sold_than_there_is() {
     stage.put("soup", 1_000, 150).await;
     stage.put("tea", 500, 1_000).await;
     let places = (0..400).map(|number| {
-        let mut client = stage.client.clone();
+        let client = stage.client.clone();
         let mut asked = plain(&format!("u{number}"), "soup", 1, 1_000);
         asked.lines.extend(plain("", "tea", 2, 500).lines);
-        async move { client.place_order(asked).await.map(tonic::Response::into_inner) }
+        async move {
+            insist(|| {
+                let (mut client, asked) = (client.clone(), asked.clone());
+                async move { client.place_order(asked).await }
+            })
+            .await
+        }
     });
     // As many at once as one connection may.
     let placed: Vec<_> = futures::stream::iter(places).buffer_unordered(100).collect().await;

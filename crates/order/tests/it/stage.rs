@@ -7,8 +7,8 @@ use order::Config;
 use proto::order::v1 as pb;
 use proto::order::v1::order_service_client::OrderServiceClient;
 use proto::r#type::v1::{Money, StepKind};
-use tonic::Status;
 use tonic::transport::Channel;
+use tonic::{Code, Response, Status};
 use tonic_types::StatusExt as _;
 use trial::ground::Ground;
 
@@ -17,6 +17,34 @@ use crate::running::Running;
 
 /// How long an order may take to its end.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The answer to what may be asked again, however often a busy machine makes the service say that it cannot tell now.
+pub async fn insist<T, F>(mut ask: impl FnMut() -> F) -> Result<T, Status>
+where
+    F: Future<Output = Result<Response<T>, Status>>,
+{
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        match ask().await {
+            Ok(answer) => return Ok(answer.into_inner()),
+            Err(status) if status.code() == Code::Unavailable && tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(status) => return Err(status),
+        }
+    }
+}
+
+/// Asks a client so.
+macro_rules! ask {
+    ($stage:expr, $method:ident, $asked:expr) => {
+        insist(|| {
+            let (mut client, asked) = ($stage.client.clone(), $asked.clone());
+            async move { client.$method(asked).await }
+        })
+        .await
+    };
+}
 
 /// The service, its participants, and a client.
 pub struct Stage {
@@ -69,35 +97,44 @@ impl Stage {
     }
 
     pub async fn put(&mut self, item_id: &str, price: i64, stock: i64) -> pb::Item {
-        let item = Some(item(item_id, price, stock));
-        self.client.put_item(pb::PutItemRequest { item }).await.unwrap().into_inner()
+        let asked = pb::PutItemRequest { item: Some(item(item_id, price, stock)) };
+        ask!(self, put_item, asked).unwrap()
     }
 
     pub async fn item(&mut self, item_id: &str) -> pb::Item {
-        self.client.get_item(pb::GetItemRequest { item_id: item_id.to_owned() }).await.unwrap().into_inner()
+        let asked = pb::GetItemRequest { item_id: item_id.to_owned() };
+        ask!(self, get_item, asked).unwrap()
     }
 
     pub async fn place(&mut self, asked: pb::PlaceOrderRequest) -> Result<pb::Order, Status> {
-        Ok(self.client.place_order(asked).await?.into_inner())
+        ask!(self, place_order, asked)
     }
 
     pub async fn get(&mut self, order_id: &str) -> pb::Order {
-        self.client.get_order(pb::GetOrderRequest { order_id: order_id.to_owned() }).await.unwrap().into_inner()
+        let asked = pb::GetOrderRequest { order_id: order_id.to_owned() };
+        ask!(self, get_order, asked).unwrap()
     }
 
     pub async fn cancel(&mut self, order_id: &str) -> Result<pb::Order, Status> {
-        Ok(self.client.cancel_order(pb::CancelOrderRequest { order_id: order_id.to_owned() }).await?.into_inner())
+        let asked = pb::CancelOrderRequest { order_id: order_id.to_owned() };
+        ask!(self, cancel_order, asked)
+    }
+
+    pub async fn adjust(&mut self, item_id: &str, delta: i64, request_id: &str) -> Result<pb::Item, Status> {
+        let (item_id, request_id) = (item_id.to_owned(), request_id.to_owned());
+        let asked = pb::AdjustStockRequest { item_id, delta, request_id };
+        ask!(self, adjust_stock, asked)
     }
 
     pub async fn advance(&mut self, order_id: &str, to: pb::OrderState) -> Result<pb::Order, Status> {
         let asked = pb::AdvanceOrderRequest { order_id: order_id.to_owned(), state: to.into() };
-        Ok(self.client.advance_order(asked).await?.into_inner())
+        ask!(self, advance_order, asked)
     }
 
     /// Its steps, in short.
     pub async fn steps(&mut self, order_id: &str) -> Vec<(pb::SagaStep, StepKind, pb::StepState)> {
         let asked = pb::ListOrderStepsRequest { order_id: order_id.to_owned() };
-        let steps = self.client.list_order_steps(asked).await.unwrap().into_inner().steps;
+        let steps = ask!(self, list_order_steps, asked).unwrap().steps;
         steps.iter().map(|step| (step.step(), step.kind(), step.state())).collect()
     }
 
