@@ -38,8 +38,9 @@ pub async fn commit(tx: Tx) -> Result<(), Failure> {
     Ok(tx.commit().await?)
 }
 
-/// How long a request waits for a connection before it is refused.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a request waits for a connection before it is refused, if its deadline lets it: as long as one may take to be opened. Whoever gave
+/// up earlier would take an opening that is almost done with him, and a busy machine would open connections without end.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// What is wrong with a URL that cannot be read.
 const NOT_A_URL: &str = "is not a URL of PostgreSQL, as in postgres://role:password@host:5432/database";
 

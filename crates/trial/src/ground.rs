@@ -26,6 +26,8 @@ pub struct Ground {
     database: String,
 }
 
+/// Connections of each pool, at most: tests run side by side, each with several services, and PostgreSQL has to open all of them.
+const CONNECTIONS: u32 = 8;
 /// How much of a test's name goes into names on the servers, in characters; a namespace has at most 32.
 const NAME_LONGEST: usize = 20;
 
@@ -127,6 +129,7 @@ impl Ground {
         let database = database::name(&namespace, SystemTime::now());
         template::clone(&outside, &servers, &database).await?;
         servers.namespace = namespace;
+        servers.postgres_connections = CONNECTIONS;
         servers.postgres_url = environment::with_database(&servers.postgres_url, &database)?;
         servers.check().context("the environment")?;
         let admin_url = environment::with_database(&outside, &database)?;
