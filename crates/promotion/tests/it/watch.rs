@@ -65,11 +65,15 @@ async fn what_happens_is_pushed_to_all_who_watch() {
 #[tokio::test]
 async fn an_opening_and_an_end_are_pushed_when_their_time_comes() {
     let mut service = Service::start("watch-time").await;
-    let short = pb::Deal { opens_at: Some(later(2)), closes_at: Some(later(4)), ..deal("lunch", 2) };
+    // Long enough before that a busy machine has made it by then; each is waited for from shortly before on.
+    let begun = tokio::time::Instant::now();
+    let short = pb::Deal { opens_at: Some(later(5)), closes_at: Some(later(10)), ..deal("lunch", 2) };
     service.create(short).await.unwrap();
     let mut watch = service.watch("lunch").await.unwrap();
     sees(&mut watch, pb::DealState::Scheduled, 2, 1).await;
+    tokio::time::sleep_until(begun + Duration::from_secs(4)).await;
     sees(&mut watch, pb::DealState::Open, 2, 1).await;
+    tokio::time::sleep_until(begun + Duration::from_secs(9)).await;
     sees(&mut watch, pb::DealState::Closed, 2, 1).await;
     service.end().await;
 }
